@@ -1,0 +1,231 @@
+"""File -> trunk: backbone files, training checkpoints and reference checkpoints, read strictly."""
+
+import argparse
+import hashlib
+import json
+import os
+import pickle
+import re
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from selfpatch.atomic import atomic_write
+from selfpatch.errors import InputError
+from selfpatch.models.vit import VARIANTS, VisionTransformer
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class BackboneInfo:
+    """What a backbone is and where it comes from.
+
+    Attributes:
+        architecture: Arguments of :class:`VisionTransformer`.
+        method: How it was trained, such as ``dino+selfpatch``; ``unknown`` if the file is silent.
+        source: Name of the file the weights were read from.
+        recipe: The configuration of the training run, or an empty string.
+        fingerprint: SHA-256 of names, shapes and values of the weights.
+    """
+
+    architecture: dict[str, Any]
+    method: str
+    source: str
+    recipe: str = ""
+    fingerprint: str = ""
+
+
+def fingerprint(state: State) -> str:
+    """SHA-256 over the names, shapes, types and values of a state dict, whatever its order."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo) -> BackboneInfo:
+    """Write a backbone file atomically; returns ``info`` with the weights' fingerprint.
+
+    The file is safetensors: weights under the names of :class:`VisionTransformer`, everything
+    else as JSON in the header. Reading it runs no code.
+    """
+    state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    info = replace(info, fingerprint=fingerprint(state))
+    with atomic_write(path) as file:
+        file.write(safetensors.torch.save(state, {"selfpatch": json.dumps(asdict(info))}))
+    return info
+
+
+def read_backbone(
+    path: str | os.PathLike[str], network: str = "teacher", num_heads: int | None = None
+) -> tuple[State, BackboneInfo]:
+    """Read a trunk's weights from any file the suite knows.
+
+    Known are: a backbone file (safetensors), a training checkpoint of this suite, a checkpoint of
+    the reference implementation, and the bare state dict of a ViT with DINO's names. Nothing but
+    tensors, plain containers and ``argparse.Namespace`` is unpickled.
+
+    Args:
+        path: The file.
+        network: ``teacher`` or ``student``, for files that hold both.
+        num_heads: Attention heads, for files that do not say; else the field's usual 64 per head.
+
+    Raises:
+        InputError: The file is missing, is no checkpoint, or holds no ViT trunk.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give a backbone file or a checkpoint")
+    if path.suffix == ".safetensors":
+        return _read_backbone_file(path, num_heads)
+    content = _unpickle_safely(path)
+    own = content.get("selfpatch")
+    if isinstance(own, dict):
+        state = _trunk_of_pretrainer(content["state_dict"], network)
+        info = BackboneInfo(own["architecture"], own["method"], path.name, own["recipe"])
+        return state, _described(state, info)
+    if "student" in content or "teacher" in content:
+        if not isinstance(content.get(network), dict):
+            raise InputError(f"{path} holds no {network} network; ask for the other one")
+        return _described_foreign(path, _trunk_of_reference(content[network]), num_heads)
+    wrapped = content.get("state_dict", content.get("model", content))
+    return _described_foreign(path, wrapped, num_heads)
+
+
+def load_backbone(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> tuple[VisionTransformer, BackboneInfo]:
+    """Build the trunk that a file describes, with its weights, in evaluation mode."""
+    state, info = read_backbone(path)
+    vit = VisionTransformer(**info.architecture)
+    _load_strictly(vit, state, path)
+    return vit.to(device).eval(), info
+
+
+def load_into(vit: VisionTransformer, path: str | os.PathLike[str]) -> BackboneInfo:
+    """Load a file into a trunk that was built already; every weight has to match.
+
+    A stored positional embedding of another image size is resized; a final norm is left out if
+    the trunk has none. Head count does not show in the weights: it is taken from ``vit``.
+
+    Raises:
+        InputError: Lists every weight that is missing, left over or of another shape.
+    """
+    state, info = read_backbone(path, num_heads=vit.architecture["num_heads"])
+    if not vit.architecture["final_norm"]:
+        state = {name: value for name, value in state.items() if not name.startswith("norm.")}
+    source = VisionTransformer(**{**info.architecture, "depth": 0})
+    comparable = ("embed_dim", "patch_size", "class_token")
+    if all(info.architecture[name] == vit.architecture[name] for name in comparable):
+        source.pos_embed.data = state["pos_embed"]
+        native = vit.native_grid
+        state = {**state, "pos_embed": source.position_embedding((native, native)).detach()}
+    _load_strictly(vit, state, path)
+    return info
+
+
+def _load_strictly(vit: VisionTransformer, state: State, path: str | os.PathLike[str]) -> None:
+    """Load ``state`` or raise one sentence that lists what does not match."""
+    wanted = vit.state_dict()
+    problems = [f"missing {name}" for name in wanted if name not in state]
+    problems += [f"left over {name}" for name in state if name not in wanted]
+    problems += [
+        f"{name} is {tuple(state[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in state and state[name].shape != value.shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
+        raise InputError(
+            f"{path} does not fit this backbone (check variant, patch size and [CLS]): {shown}"
+        )
+    vit.load_state_dict(state)
+
+
+def _read_backbone_file(path: Path, num_heads: int | None) -> tuple[State, BackboneInfo]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError) as error:
+        raise InputError(f"{path} is not a complete safetensors file ({error})") from None
+    if "selfpatch" not in metadata:
+        return _described_foreign(path, state, num_heads)
+    info = BackboneInfo(**json.loads(metadata["selfpatch"]))
+    if fingerprint(state) != info.fingerprint:
+        raise InputError(f"{path} is damaged: its weights do not have the fingerprint it states")
+    return state, info
+
+
+def _unpickle_safely(path: Path) -> dict[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it wants to run {blocked[1]}" if blocked else "no tensors can be read from it"
+        raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} is not a complete checkpoint ({reason})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
+    return content
+
+
+def _with_prefix(state: State, prefix: str) -> State:
+    return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+
+
+def _trunk_of_pretrainer(state: State, network: str) -> State:
+    """Our training checkpoint; the shared norm of the aggregation head becomes the trunk's."""
+    trunk = _with_prefix(state, f"{network}.backbone.")
+    norm = _with_prefix(state, f"{network}.aggregation_head.norm.")
+    return trunk | {f"norm.{name}": value for name, value in norm.items()}
+
+
+def _trunk_of_reference(state: State) -> State:
+    """The reference's checkpoint, data-parallel or not."""
+    state = {name.removeprefix("module."): value for name, value in state.items()}
+    norm = _with_prefix(state, "ca_head.norm.")
+    return _with_prefix(state, "backbone.") | {f"norm.{name}": v for name, v in norm.items()}
+
+
+def _described(state: State, info: BackboneInfo) -> tuple[State, BackboneInfo]:
+    """Complete ``info`` with what the weights themselves tell."""
+    architecture = {**info.architecture, "final_norm": "norm.weight" in state}
+    return state, replace(info, architecture=architecture, fingerprint=fingerprint(state))
+
+
+def _described_foreign(
+    path: Path, state: State, num_heads: int | None
+) -> tuple[State, BackboneInfo]:
+    """Infer the architecture of a trunk with DINO's names from its shapes."""
+    if not isinstance(state, dict) or not {"pos_embed", "patch_embed.proj.weight"} <= set(state):
+        found = ", ".join(sorted({str(name).split(".")[0] for name in state})[:6]) or "nothing"
+        raise InputError(f"{path} holds no ViT trunk with DINO's names; it holds: {found}")
+    embed_dim, _, patch_size, _ = state["patch_embed.proj.weight"].shape
+    num_positions = state["pos_embed"].shape[1] - int("cls_token" in state)
+    usual = {variant["embed_dim"]: variant["num_heads"] for variant in VARIANTS.values()}
+    heads = num_heads or usual.get(embed_dim)
+    if heads is None:
+        raise InputError(f"{path} has width {embed_dim}, of no known variant; state its heads")
+    hidden_dim = state["blocks.0.mlp.fc1.weight"].shape[0]
+    architecture = {
+        "embed_dim": embed_dim,
+        "depth": 1 + max(int(m[1]) for m in map(re.compile(r"blocks\.(\d+)").match, state) if m),
+        "num_heads": heads,
+        "patch_size": patch_size,
+        "image_size": round(num_positions**0.5) * patch_size,
+        "mlp_ratio": hidden_dim / embed_dim,
+        "class_token": "cls_token" in state,
+    }
+    return _described(state, BackboneInfo(architecture, "unknown", path.name))

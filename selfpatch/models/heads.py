@@ -1,0 +1,167 @@
+"""Tokens -> summaries -> prototypes: the aggregation head h and the projection heads g, g'."""
+
+from functools import partial
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from timm.layers import Mlp
+from torch import Tensor, nn
+
+from selfpatch.models.neighbours import NO_PATCH
+from selfpatch.models.vit import init_transformer_weights
+
+
+class ClassAttentionBlock(nn.Module):
+    """One class-attention block (CaiT), without layer scale: only the summary is updated.
+
+    The summary attends to itself and to the tokens; the tokens stay as they are.
+    """
+
+    def __init__(self, embed_dim: int, num_heads: int, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.attn = nn.ModuleDict(
+            {name: nn.Linear(embed_dim, embed_dim) for name in ("q", "k", "v", "proj")}
+        )
+        self.norm2 = nn.LayerNorm(embed_dim, eps=1e-6)
+        self.mlp = Mlp(embed_dim, int(embed_dim * mlp_ratio))
+        self.num_heads = num_heads
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., heads, D / heads)."""
+        return x.unflatten(-1, (self.num_heads, -1))
+
+    def keys_values(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Tokens (..., D) -> their keys and values, each (..., heads, D / heads)."""
+        normed = self.norm1(tokens)
+        return self._heads(self.attn["k"](normed)), self._heads(self.attn["v"](normed))
+
+    def forward(
+        self, summary: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """Update each summary from the tokens it may see.
+
+        Args:
+            summary: (S, D).
+            keys: (S, T, heads, D / heads) of the tokens that each summary sees.
+            values: Like ``keys``.
+            mask: bool (S, T), true where there is a token; all, if left out.
+
+        Returns:
+            (S, D).
+        """
+        own_key, own_value = self.keys_values(summary)
+        query = self._heads(self.attn["q"](self.norm1(summary)))
+        keys = torch.cat([own_key.unsqueeze(1), keys], dim=1)
+        values = torch.cat([own_value.unsqueeze(1), values], dim=1)
+        if mask is not None:
+            mask = F.pad(mask, (1, 0), value=True)[:, None, None]
+        attended = F.scaled_dot_product_attention(
+            query.unsqueeze(2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
+        )
+        summary = summary + self.attn["proj"](attended.flatten(1))
+        return summary + self.mlp(self.norm2(summary))
+
+
+class AggregationHead(nn.Module):
+    """The aggregation module h (Eq. 4-5) and the LayerNorm that image and patches share.
+
+    A learned [CLS] token, the same for image and patches, is updated by class-attention blocks.
+    Tokens are never updated, so each token's keys and values are computed once and serve the
+    image's summary and every patch whose positive it is.
+
+    Args:
+        embed_dim: Width D of a token.
+        num_heads: Attention heads, as many as the trunk's.
+        num_blocks: Class-attention blocks.
+    """
+
+    def __init__(self, embed_dim: int, num_heads: int, num_blocks: int = 2) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
+        self.cls_blocks = nn.ModuleList(
+            ClassAttentionBlock(embed_dim, num_heads) for _ in range(num_blocks)
+        )
+        self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+        self.apply(init_transformer_weights)
+
+    def summarize_image(self, tokens: Tensor) -> Tensor:
+        """Eq. 4: all tokens (B, N, D) -> the image's summary y (B, D)."""
+        summary = self.cls_token[0].expand(len(tokens), -1)
+        for block in self.cls_blocks:
+            summary = block(summary, *block.keys_values(tokens))
+        return self.norm(summary)
+
+    def summarize(self, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+        """Eq. 4-5: tokens -> the image's summary y and the patches' summaries y^(i).
+
+        Args:
+            tokens: (B, N, D).
+            positives: int64 (B, N, k), patch indices or ``NO_PATCH``.
+
+        Returns:
+            (B, D) and (B, N, D).
+        """
+        batch, num_patches, embed_dim = tokens.shape
+        offset = torch.arange(batch, device=tokens.device)[:, None, None] * num_patches
+        index = (positives.clamp(min=0) + offset).flatten(0, 1)
+        mask = (positives != NO_PATCH).flatten(0, 1)
+        image = self.cls_token[0].expand(batch, -1)
+        patches = self.cls_token[0].expand(batch * num_patches, -1)
+        for block in self.cls_blocks:
+            keys, values = block.keys_values(tokens)
+            image = block(image, keys, values)
+            patches = block(patches, keys.flatten(0, 1)[index], values.flatten(0, 1)[index], mask)
+        return self.norm(image), self.norm(patches).view(batch, num_patches, embed_dim)
+
+
+class ProjectionHead(nn.Module):
+    """DINO's projection head: an MLP, an L2 norm, and prototypes of a fixed norm.
+
+    Args:
+        embed_dim: Width D of a summary or token.
+        num_prototypes: Width of the output.
+        hidden_dim: Width of the MLP's hidden layers.
+        bottleneck_dim: Width of the normalised vector.
+        num_layers: Layers of the MLP, the one to the bottleneck included.
+        norm_last_layer: Keep the prototypes' norm at 1; otherwise it is learned.
+    """
+
+    def __init__(
+        self,
+        embed_dim: int,
+        num_prototypes: int,
+        hidden_dim: int = 2048,
+        bottleneck_dim: int = 256,
+        num_layers: int = 3,
+        norm_last_layer: bool = True,
+    ) -> None:
+        super().__init__()
+        widths = [embed_dim] + [hidden_dim] * (num_layers - 1) + [bottleneck_dim]
+        layers: list[nn.Module] = []
+        for width_in, width_out in pairwise(widths):
+            layers += [nn.Linear(width_in, width_out), nn.GELU()]
+        self.mlp = nn.Sequential(*layers[:-1])
+        self.mlp.apply(init_transformer_weights)
+        self.last_layer = PrototypeLayer(bottleneck_dim, num_prototypes, norm_last_layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> logits (..., num_prototypes)."""
+        return self.last_layer(F.normalize(self.mlp(x), dim=-1))
+
+
+class PrototypeLayer(nn.Module):
+    """A linear layer without bias whose rows have the norm ``weight_g`` (weight normalisation)."""
+
+    def __init__(self, width_in: int, num_prototypes: int, fixed_norm: bool) -> None:
+        super().__init__()
+        weight = torch.empty(num_prototypes, width_in)
+        nn.init.kaiming_uniform_(weight, a=5**0.5)
+        self.weight_v = nn.Parameter(weight)
+        self.weight_g = nn.Parameter(torch.ones(num_prototypes, 1), requires_grad=not fixed_norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width_in) -> (..., num_prototypes)."""
+        return F.linear(x, self.weight_g * F.normalize(self.weight_v, dim=1))

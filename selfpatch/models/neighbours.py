@@ -1,0 +1,76 @@
+"""Tokens -> positives: which patches lie around a patch, and which of them are like it (Eq. 3)."""
+
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NO_PATCH = -1
+"""Stands in an index where there is no further neighbour or positive."""
+
+
+@lru_cache(maxsize=64)
+def neighbour_index(
+    rows: int, columns: int, size: int = 3, border: str = "wrap"
+) -> Tensor:
+    """The neighbours N(i) of every patch of a grid.
+
+    Args:
+        rows: Rows of the grid.
+        columns: Columns of the grid.
+        size: Side of the square neighbourhood, odd; 3 gives the 8 adjacent patches.
+        border: ``wrap`` continues at the opposite edge, as the reference does; ``clip`` keeps to
+            the image.
+
+    Returns:
+        int64 (rows * columns, size**2 - 1): patch indices in rising order, each once and never
+        the patch itself; :data:`NO_PATCH` fills up where there are fewer.
+    """
+    if border not in ("wrap", "clip"):
+        raise ValueError(f"border must be 'wrap' or 'clip', not {border!r}")
+    if size < 3 or size % 2 == 0:
+        raise ValueError(f"the neighbourhood's size must be odd and at least 3, not {size}")
+    reach = range(-(size // 2), size // 2 + 1)
+    index = torch.full((rows * columns, size**2 - 1), NO_PATCH)
+    for patch in range(rows * columns):
+        row, column = divmod(patch, columns)
+        around = [(row + down, column + right) for down in reach for right in reach]
+        if border == "clip":
+            around = [(r, c) for r, c in around if 0 <= r < rows and 0 <= c < columns]
+        found = {r % rows * columns + c % columns for r, c in around} - {patch}
+        index[patch, : len(found)] = torch.tensor(sorted(found), dtype=torch.int64)
+    return index
+
+
+def neighbour_similarity(tokens: Tensor, neighbours: Tensor) -> Tensor:
+    """Eq. 3: cosine similarity s(i, j) of each patch and its neighbours.
+
+    Args:
+        tokens: (B, N, D).
+        neighbours: int64 (N, M) from :func:`neighbour_index`.
+
+    Returns:
+        (B, N, M), minus infinity where there is no neighbour.
+    """
+    # One matrix product of all pairs is cheaper than gathering M neighbours of width D.
+    directions = F.normalize(tokens.float(), dim=-1)
+    similarity = directions @ directions.transpose(1, 2)
+    index = neighbours.clamp(min=0).expand(len(tokens), -1, -1)
+    return similarity.gather(2, index).masked_fill(neighbours == NO_PATCH, float("-inf"))
+
+
+def match_positives(tokens: Tensor, neighbours: Tensor, k: int) -> Tensor:
+    """The positives P(i): the ``k`` neighbours most similar to each patch.
+
+    Args:
+        tokens: (B, N, D).
+        neighbours: int64 (N, M) from :func:`neighbour_index`.
+        k: How many to keep; a patch with fewer neighbours keeps them all.
+
+    Returns:
+        int64 (B, N, min(k, M)): patch indices, most similar first, then :data:`NO_PATCH`.
+    """
+    similarity = neighbour_similarity(tokens, neighbours)
+    rank = similarity.topk(min(k, neighbours.shape[1]), dim=-1).indices
+    return neighbours.expand(len(tokens), -1, -1).gather(2, rank)

@@ -1,0 +1,175 @@
+"""View -> tokens: the Vision Transformer trunk."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.layers import PatchEmbed
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+# Width, depth and heads of each variant: DeiT's, as DINO and SelfPatch use them. Any patch size.
+VARIANTS: dict[str, dict[str, int]] = {
+    "vit_tiny": {"embed_dim": 192, "depth": 12, "num_heads": 3},
+    "vit_small": {"embed_dim": 384, "depth": 12, "num_heads": 6},
+    "vit_base": {"embed_dim": 768, "depth": 12, "num_heads": 12},
+}
+
+
+class VisionTransformer(nn.Module):
+    """A plain ViT that takes images of any size.
+
+    SelfPatch's own trunk has neither a [CLS] token nor a final norm: its last LayerNorm sits in
+    the aggregation head. DINO, MoCo-v3 and their kin have both.
+
+    Args:
+        embed_dim: Width D of a token.
+        depth: Number of blocks.
+        num_heads: Attention heads per block.
+        patch_size: Side of a square patch, in pixels.
+        image_size: Side of the square image whose grid the positional embedding is stored for.
+        mlp_ratio: Hidden width of the MLP over D.
+        class_token: Prepend a learned [CLS] token, which has a positional embedding of its own.
+        final_norm: Own a LayerNorm for the last tokens; applied by the caller, ``vit.norm(...)``.
+        drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
+        activation_checkpointing: Recompute each block in the backward pass to save memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        patch_size: int = 16,
+        image_size: int = 224,
+        mlp_ratio: float = 4.0,
+        class_token: bool = False,
+        final_norm: bool = False,
+        drop_path_rate: float = 0.0,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.architecture: dict[str, Any] = {
+            "embed_dim": embed_dim,
+            "depth": depth,
+            "num_heads": num_heads,
+            "patch_size": patch_size,
+            "image_size": image_size,
+            "mlp_ratio": mlp_ratio,
+            "class_token": class_token,
+            "final_norm": final_norm,
+        }
+        self.embed_dim = embed_dim
+        self.patch_size = patch_size
+        self.num_prefix_tokens = int(class_token)
+        self.activation_checkpointing = activation_checkpointing
+        self.native_grid = image_size // patch_size
+
+        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        self.patch_embed = PatchEmbed(img_size=None, patch_size=patch_size, embed_dim=embed_dim)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
+        num_positions = self.native_grid**2 + self.num_prefix_tokens
+        self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, embed_dim))
+        self.blocks = nn.ModuleList(
+            Block(
+                embed_dim,
+                num_heads,
+                mlp_ratio,
+                qkv_bias=True,
+                drop_path=drop_path_rate * index / max(depth - 1, 1),
+                norm_layer=norm_layer,
+            )
+            for index in range(depth)
+        )
+        self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        """DINO's initialisation: truncated normals of std 0.02, biases 0, norms 1."""
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        if self.cls_token is not None:
+            nn.init.trunc_normal_(self.cls_token, std=0.02)
+        self.blocks.apply(init_transformer_weights)
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """(rows, columns) of whole patches in ``images`` (B, 3, H, W)."""
+        return images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
+
+    def position_embedding(self, grid: tuple[int, int]) -> Tensor:
+        """The positional embedding for ``grid`` (rows, columns): (1, prefix + rows * columns, D).
+
+        Resized bicubically and without antialiasing, as DINO does; its 0.1 is kept for parity: it
+        enters the scale factor and so shifts the sampling points a little.
+        """
+        if grid == (self.native_grid, self.native_grid):
+            return self.pos_embed
+        prefix, patches = self.pos_embed.split(
+            [self.num_prefix_tokens, self.native_grid**2], dim=1
+        )
+        patches = patches.reshape(1, self.native_grid, self.native_grid, -1).permute(0, 3, 1, 2)
+        patches = F.interpolate(
+            patches,
+            scale_factor=tuple((side + 0.1) / self.native_grid for side in grid),
+            mode="bicubic",
+        )
+        if patches.shape[-2:] != grid:
+            raise AssertionError(f"positions resized to {tuple(patches.shape[-2:])}, not {grid}")
+        return torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> input tokens (B, prefix + rows * columns, D).
+
+        Pixels beyond the last whole patch, to the right and at the bottom, are not seen.
+        """
+        tokens = self.patch_embed(images)
+        if self.cls_token is not None:
+            tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
+        return tokens + self.position_embedding(self.grid(images))
+
+    def run_block(self, block: nn.Module, tokens: Tensor) -> Tensor:
+        """One block, recomputed in the backward pass where that is asked for."""
+        if self.activation_checkpointing and self.training:
+            return checkpoint(block, tokens, use_reentrant=False)
+        return block(tokens)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> tokens after the last block, before any final norm.
+
+        Returns:
+            (B, prefix + rows * columns, D), patches in row-major order.
+        """
+        tokens = self.embed(images)
+        for block in self.blocks:
+            tokens = self.run_block(block, tokens)
+        return tokens
+
+    def intermediate(self, images: Tensor, blocks: Sequence[int]) -> list[Tensor]:
+        """Images (B, 3, H, W) -> the patch maps (B, D, rows, columns) after each of ``blocks``.
+
+        Blocks are counted from 0, in rising order; those after the last one asked for do not run.
+        """
+        rows, columns = self.grid(images)
+        tokens, maps = self.embed(images), []
+        for index, block in enumerate(self.blocks[: max(blocks) + 1]):
+            tokens = self.run_block(block, tokens)
+            if index in blocks:
+                patches = tokens[:, self.num_prefix_tokens :]
+                maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))
+        return maps
+
+
+def init_transformer_weights(module: nn.Module) -> None:
+    """Linear weights from a truncated normal of std 0.02, biases 0; for ``Module.apply``."""
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def build_vit(variant: str = "vit_small", **overrides: Any) -> VisionTransformer:
+    """Build a variant of :data:`VARIANTS`; ``overrides`` are arguments of the trunk."""
+    return VisionTransformer(**{**VARIANTS[variant], **overrides})

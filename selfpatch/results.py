@@ -1,0 +1,130 @@
+"""Metrics of one task -> one results file; results files -> one table."""
+
+import json
+import os
+import platform
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfpatch.atomic import atomic_write
+from selfpatch.checkpoint import BackboneInfo
+from selfpatch.errors import InputError
+
+TASKS: dict[str, tuple[str, ...]] = {
+    "coco-mask-rcnn": ("AP-box", "AP-mask"),
+    "ade20k-semantic-fpn": ("mIoU",),
+    "ade20k-upernet": ("mIoU",),
+    "davis2017": ("J&F-Mean", "J-Mean", "F-Mean"),
+}
+"""Every task and its metrics, in the order of the table; all in percent."""
+
+DISTRIBUTIONS = ("torch", "torchvision", "timm", "mmengine", "mmcv", "mmdet", "mmseg")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one task gave for one backbone.
+
+    Attributes:
+        task: A key of :data:`TASKS`.
+        metrics: Metric name -> value in percent; a value is null where it cannot be computed.
+        config: Name of the config that was run.
+        dataset: Folder the data was read from.
+        backbone: ``method``, ``source``, ``fingerprint`` and ``architecture`` of the backbone.
+        settings: Whatever else changes the number, such as which tokens were read.
+        hours: Wall-clock time of the run.
+        device: Name of the processor or GPU.
+        versions: Package -> version.
+        created: ISO time, UTC.
+    """
+
+    task: str
+    metrics: dict[str, float | None]
+    config: str
+    dataset: str
+    backbone: dict[str, Any]
+    hours: float
+    settings: dict[str, Any] = field(default_factory=dict)
+    device: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    created: str = ""
+
+
+def write_result(
+    path: str | os.PathLike[str],
+    *,
+    task: str,
+    metrics: dict[str, float | None],
+    config: str,
+    dataset: str,
+    backbone: BackboneInfo,
+    hours: float,
+    settings: dict[str, Any] | None = None,
+) -> Result:
+    """Write one results file atomically, with versions and device filled in."""
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, not {task!r}")
+    described = asdict(backbone)
+    del described["recipe"]
+    result = Result(
+        task=task,
+        metrics={name: metrics[name] for name in TASKS[task]},
+        config=config,
+        dataset=dataset,
+        backbone=described,
+        hours=hours,
+        settings=settings or {},
+        device=device_name(),
+        versions=installed_versions(),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    with atomic_write(path, "w") as file:
+        json.dump(asdict(result), file, indent=1)
+    return result
+
+
+def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
+    """Read results files; a folder stands for every ``results.json`` below it.
+
+    Raises:
+        InputError: A path does not exist, or a file is no results file.
+    """
+    results = []
+    for path in map(Path, paths):
+        if not path.exists():
+            raise InputError(f"{path} does not exist; give a results.json or a folder with some")
+        for file in sorted(path.rglob("results.json")) if path.is_dir() else [path]:
+            try:
+                results.append(Result(**json.loads(file.read_text())))
+            except (ValueError, TypeError) as error:
+                raise InputError(f"{file} is not a results file ({error})") from None
+    return results
+
+
+def device_name() -> str:
+    """The first GPU's name, or the processor's with its number of cores."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0].split(":", 1)[1].strip() if names else model
+    return f"{model}, {os.cpu_count()} cores"
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of the packages that a number can depend on, by import name."""
+    owners = metadata.packages_distributions()
+    found = {"python": platform.python_version()}
+    for package in DISTRIBUTIONS:
+        if package in owners:
+            distribution = owners[package][0]
+            found[package] = f"{distribution} {metadata.version(distribution)}"
+    return found

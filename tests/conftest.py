@@ -1,0 +1,50 @@
+"""Golden values and real data: read from outside the repository, skipped where missing."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _folder(variable: str, default: str) -> Path:
+    folder = Path(os.environ.get(variable, ROOT.parent / "shared" / default))
+    if not folder.is_dir():
+        pytest.skip(f"no folder {folder}; set {variable} to run this test")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def golden_dir() -> Path:
+    """The folder of golden values."""
+    return _folder("SELFPATCH_GOLDEN", "golden")
+
+
+@pytest.fixture(scope="session")
+def golden_meta(golden_dir: Path) -> dict[str, Any]:
+    """Every size and setting of the golden values."""
+    return json.loads((golden_dir / "meta.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def golden(golden_dir: Path) -> Callable[[str], dict[str, torch.Tensor]]:
+    """Name of a golden file -> its tensors."""
+    return lambda name: load_file(golden_dir / f"{name}.safetensors")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of small real data sets."""
+    return _folder("SELFPATCH_DATA", "data")
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test draws the same random numbers, whatever ran before it."""
+    torch.manual_seed(0)
