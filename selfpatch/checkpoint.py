@@ -91,7 +91,7 @@ def read_backbone(
     if isinstance(own, dict):
         state = _trunk_of_pretrainer(content["state_dict"], network)
         info = BackboneInfo(own["architecture"], own["method"], path.name, own["recipe"])
-        return state, _described(state, info)
+        return _described(state, info)
     if "student" in content or "teacher" in content:
         if not isinstance(content.get(network), dict):
             raise InputError(f"{path} holds no {network} network; ask for the other one")

@@ -1,0 +1,30 @@
+"""What every pretraining run shares: loop, optimiser, hooks, log."""
+
+custom_imports = dict(imports=["selfpatch.engine"], allow_failed_imports=False)
+default_scope = "mmengine"
+
+# Images per optimiser step, over all processes and accumulated batches.
+total_batch_size = 1024
+
+train_cfg = dict(type="PretrainLoop", max_epochs=200)
+optim_wrapper = dict(
+    type="PretrainOptimWrapper",
+    constructor="DecayGroups",
+    optimizer=dict(type="AdamW", lr=0.0),  # the rate is set by PretrainSchedules
+    clip_norm=3.0,
+    precision="fp32",
+)
+custom_hooks = [
+    dict(type="PretrainSchedules", lr=5e-4, end_lr=1e-6, warmup_epochs=10),
+    dict(type="TeacherEMA"),
+    dict(type="Throughput"),
+    dict(type="BackboneFile"),
+]
+default_hooks = dict(
+    logger=dict(type="LoggerHook", interval=50),
+    checkpoint=dict(
+        type="CheckpointHook", interval=1, max_keep_ckpts=3, backend_args=dict(backend="atomic")
+    ),
+)
+log_processor = dict(window_size=50)
+randomness = dict(seed=0)

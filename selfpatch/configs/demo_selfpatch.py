@@ -1,0 +1,30 @@
+"""DINO + SelfPatch at the size of a demo: a small trunk, few epochs, one CPU.
+
+Command:  python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
+Source:   The paper's run with everything reduced; it shows the path, not a useful backbone.
+Expect:   A falling loss.
+"""
+
+_base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
+
+total_batch_size = 32
+views = [
+    dict(count=1, size=96, scale=(0.25, 1.0), blur=1.0),
+    dict(count=1, size=96, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
+    dict(count=4, size=48, scale=(0.05, 0.25), blur=0.5),
+]
+train_dataloader = dict(dataset=dict(views=views), num_workers=2, pin_memory=False)
+model = dict(
+    backbone=dict(variant="vit_tiny", depth=6, image_size=96, drop_path_rate=0.0),
+    image_head=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128),
+    selfpatch=dict(patch_head=dict(num_prototypes=512, hidden_dim=512, bottleneck_dim=128)),
+)
+train_cfg = dict(max_epochs=10)
+custom_hooks = [
+    dict(type="PretrainSchedules", lr=2e-3, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
+    dict(type="TeacherEMA"),
+    dict(type="Throughput"),
+    dict(type="BackboneFile"),
+]
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(max_keep_ckpts=1))
+log_processor = dict(window_size=5)

@@ -1,0 +1,87 @@
+"""Image -> views: DINO's multi-crop augmentation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torchvision.transforms import InterpolationMode, v2
+from torchvision.transforms.v2.functional import pil_to_tensor
+
+from selfpatch.data.images import list_images, read_image
+
+
+@dataclass(frozen=True)
+class View:
+    """How to make ``count`` views of an image.
+
+    Attributes:
+        size: Side of the square view, in pixels.
+        scale: Least and greatest share of the image's area that the crop covers.
+        count: Number of such views.
+        blur: Probability of a Gaussian blur.
+        solarize: Probability of a solarisation.
+    """
+
+    size: int
+    scale: tuple[float, float]
+    count: int = 1
+    blur: float = 0.5
+    solarize: float = 0.0
+
+
+class GaussianBlur(nn.Module):
+    """Pillow's Gaussian blur with a radius drawn from [0.1, 2] pixels, as DINO uses it."""
+
+    def forward(self, image: Image.Image) -> Image.Image:
+        """Blur one image."""
+        radius = torch.empty(()).uniform_(0.1, 2.0).item()
+        return image.filter(ImageFilter.GaussianBlur(radius))
+
+
+def augmentation(view: View) -> nn.Module:
+    """DINO's recipe: crop, flip, colour jitter, greyscale, blur, solarisation, in that order."""
+    jitter = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
+    steps: list[nn.Module] = [
+        v2.RandomResizedCrop(view.size, view.scale, interpolation=InterpolationMode.BICUBIC),
+        v2.RandomHorizontalFlip(),
+        v2.RandomApply([jitter], p=0.8),
+        v2.RandomGrayscale(p=0.2),
+        v2.RandomApply([GaussianBlur()], p=view.blur),
+        v2.RandomSolarize(threshold=128, p=view.solarize),
+    ]
+    return v2.Compose(steps)
+
+
+class MultiViewDataset(Dataset[dict[str, object]]):
+    """Images -> V views each.
+
+    An item is asked for as ``(epoch, index)``. What is drawn for it depends on that and on the
+    seed alone, not on the worker, the number of processes or what was drawn before: this is what
+    makes a resumed run equal an uninterrupted one.
+
+    Args:
+        folder: Images, with or without class subfolders.
+        views: The views to make, global ones first.
+        seed: Of all random draws.
+    """
+
+    def __init__(self, folder: str, views: Sequence[dict | View], seed: int = 0) -> None:
+        self.files = list_images(folder)
+        self.seed = seed
+        specs = [view if isinstance(view, View) else View(**view) for view in views]
+        self.augmentations = [augmentation(view) for view in specs for _ in range(view.count)]
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, object]:
+        """``(epoch, index)`` -> ``views``, a list of V uint8 (3, h, w), and the ``index``."""
+        epoch, index = item
+        image = read_image(self.files[index].decode())
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(hash((self.seed, epoch, index)))
+            views: list[Tensor] = [pil_to_tensor(draw(image)) for draw in self.augmentations]
+        return {"views": views, "index": index}

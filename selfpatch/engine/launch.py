@@ -1,0 +1,102 @@
+"""Config and command line -> a pretraining run."""
+
+import difflib
+import inspect
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import init_dist
+from mmengine.runner import Runner
+
+from selfpatch.data.images import list_images
+from selfpatch.engine.config_errors import config_errors_as_sentences
+from selfpatch.errors import InputError
+
+OWN_SETTINGS = ("total_batch_size", "views")
+READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
+
+
+def pretrain(
+    config: str,
+    data: str | None = None,
+    work_dir: str | None = None,
+    resume: bool = False,
+    launcher: str = "none",
+    options: dict | None = None,
+) -> None:
+    """Train as the config says; leaves checkpoints and ``backbone.safetensors`` in the work dir.
+
+    Args:
+        config: The config's path.
+        data: Image folder; the config's own, if left out.
+        work_dir: Where to write; ``work_dirs/<config's name>``, if left out.
+        resume: Go on from the work dir's last checkpoint, if it has one.
+        launcher: ``none``, ``pytorch`` (torchrun) or ``slurm``.
+        options: Settings that override the config's, by dotted name.
+    """
+    with config_errors_as_sentences(config):
+        cfg = read_config(config, options or {})
+        cfg.work_dir = work_dir or cfg.get("work_dir") or f"work_dirs/{Path(config).stem}"
+        if data is not None:
+            cfg.train_dataloader.dataset.folder = data
+        list_images(cfg.train_dataloader.dataset.folder)
+        cfg.launcher = launcher
+        world_size = start_processes(cfg)
+        cfg.train_dataloader.batch_size = batch_per_process(cfg, world_size)
+        cfg.train_dataloader.dataset.seed = cfg.randomness.seed
+        if cfg.train_dataloader.num_workers == 0:
+            cfg.train_dataloader.persistent_workers = False
+        cfg.resume = resume and check_last_checkpoint(cfg.work_dir)
+        runner = Runner.from_cfg(cfg)
+        runner.train()
+
+
+def read_config(path: str, options: dict) -> Config:
+    """Read a config and its overrides; a setting that nothing would read is refused."""
+    if not Path(path).is_file():
+        raise InputError(f"the config {path} does not exist; see selfpatch/configs")
+    cfg = Config.fromfile(path)
+    known = {*inspect.signature(Runner.__init__).parameters, *OWN_SETTINGS, *READ_BY_MMENGINE}
+    cfg.merge_from_dict(options)
+    for name in cfg:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "nothing reads it."
+            raise InputError(f"{path} has the unknown setting {name!r}; {hint}")
+    return cfg
+
+
+def start_processes(cfg: Config) -> int:
+    """Join the processes of a distributed run; returns how many there are."""
+    if cfg.launcher == "none":
+        return 1
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    cfg.merge_from_dict({"env_cfg.dist_cfg.backend": backend})
+    init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
+    return int(os.environ["WORLD_SIZE"])
+
+
+def batch_per_process(cfg: Config, world_size: int) -> int:
+    """Share the images of a step out over processes and accumulated batches."""
+    shares = world_size * cfg.optim_wrapper.get("accumulative_counts", 1)
+    if cfg.total_batch_size % shares:
+        raise InputError(
+            f"total_batch_size={cfg.total_batch_size} does not divide by {shares}"
+            " (processes times accumulative_counts); change one of them"
+        )
+    return cfg.total_batch_size // shares
+
+
+def check_last_checkpoint(work_dir: str) -> bool:
+    """Whether there is a checkpoint to resume from; one that cannot be read safely is refused."""
+    pointer = Path(work_dir, "last_checkpoint")
+    if not pointer.is_file():
+        return False
+    path = pointer.read_text().strip()
+    try:
+        torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except Exception as error:
+        raise InputError(f"cannot resume from {path} ({type(error).__name__}); delete it") from None
+    return True

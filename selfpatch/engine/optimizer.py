@@ -1,0 +1,109 @@
+"""Gradients -> an optimiser step: two decay groups, per-parameter clipping, precision."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from torch import Tensor, nn
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@OPTIM_WRAPPERS.register_module()
+class PretrainOptimWrapper(OptimWrapper):
+    """mmengine's optimiser wrapper with DINO's clipping, frozen last layer and autocast.
+
+    Args:
+        optimizer: The optimiser.
+        clip_norm: Each parameter's gradient is clipped at this norm by itself; 0 leaves it.
+        precision: ``fp32``, ``bf16`` or ``fp16`` autocast; fp16 with a dynamic loss scale.
+        last_layer: Parameters that stand still while ``last_layer_frozen`` is set.
+        **kwargs: Those of mmengine's wrapper, such as ``accumulative_counts``.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        clip_norm: float = 3.0,
+        precision: str = "fp32",
+        last_layer: tuple[nn.Parameter, ...] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(optimizer, **kwargs)
+        self.base_param_settings = None  # mmengine's own group, which only its schedulers need
+        self.clip_norm = clip_norm
+        self.dtype = PRECISIONS[precision]
+        self.last_layer = last_layer
+        self.last_layer_frozen = False
+        self.device_type = optimizer.param_groups[0]["params"][0].device.type
+        self.scaler = torch.GradScaler(self.device_type, enabled=precision == "fp16")
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast the forward pass."""
+        enabled = self.dtype != torch.float32
+        with super().optim_context(model), torch.autocast(self.device_type, self.dtype, enabled):
+            yield
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """Backward pass of the scaled loss."""
+        super().backward(self.scaler.scale(loss), **kwargs)
+
+    def step(self, **kwargs: Any) -> None:
+        """Clip, leave out a frozen last layer, update."""
+        self.scaler.unscale_(self.optimizer)
+        gradients = [p.grad for group in self.param_groups for p in group["params"]]
+        norm = clip_each([g for g in gradients if g is not None], self.clip_norm)
+        self.message_hub.update_scalar("train/grad_norm", norm.max())
+        if self.last_layer_frozen:
+            for parameter in self.last_layer:
+                parameter.grad = None
+        self.scaler.step(self.optimizer, **kwargs)
+        self.scaler.update()
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the optimiser and of the loss scale."""
+        return {**super().state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the optimiser and the loss scale."""
+        state_dict = dict(state_dict)
+        self.scaler.load_state_dict(state_dict.pop("scaler"))
+        super().load_state_dict(state_dict)
+
+
+def clip_each(gradients: list[Tensor], clip_norm: float) -> Tensor:
+    """Scale each gradient, in place, to at most ``clip_norm``; returns their norms before."""
+    norms = torch._foreach_norm(gradients)
+    if clip_norm > 0:
+        scales = [(clip_norm / (norm + 1e-6)).clamp(max=1.0) for norm in norms]
+        torch._foreach_mul_(gradients, scales)
+    return torch.stack(list(norms))
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class DecayGroups:
+    """Two parameter groups: what decays, and biases and 1-d parameters, which do not.
+
+    Args:
+        optim_wrapper_cfg: ``optimizer`` and arguments of :class:`PretrainOptimWrapper`.
+        paramwise_cfg: Not used; mmengine passes it.
+    """
+
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None) -> None:
+        self.cfg = optim_wrapper_cfg
+
+    def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build optimiser and wrapper for everything in ``model`` that is trained."""
+        model = getattr(model, "module", model)
+        cfg = dict(self.cfg)
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        plain = [p for name, p in trained if p.ndim == 1 or name.endswith(".bias")]
+        decaying = [p for name, p in trained if p.ndim > 1 and not name.endswith(".bias")]
+        groups = [{"params": decaying, "decays": True}, {"params": plain, "decays": False}]
+        optimizer = OPTIMIZERS.build({**cfg.pop("optimizer"), "params": groups})
+        last_layer = tuple(p for name, p in trained if ".last_layer." in name)
+        return OPTIM_WRAPPERS.build({**cfg, "optimizer": optimizer, "last_layer": last_layer})

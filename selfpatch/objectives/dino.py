@@ -1,0 +1,56 @@
+"""Image logits -> DINO's image loss (Eq. 6 with DINO's distance)."""
+
+import torch
+from torch import Tensor, nn
+
+from selfpatch.objectives.distillation import Center
+
+
+class DINOLoss(nn.Module):
+    """Cross-entropy of every student view against the teacher's other, global views.
+
+    Args:
+        num_prototypes: K.
+        num_global: The first so many views are global: the teacher's targets.
+        student_temp: Temperature of the student.
+        center_momentum: Momentum of the centre.
+        center_views: ``all`` views' teacher logits move the centre, as in the reference of
+            SelfPatch, or the ``global`` ones, as in DINO.
+    """
+
+    def __init__(
+        self,
+        num_prototypes: int,
+        num_global: int = 2,
+        student_temp: float = 0.1,
+        center_momentum: float = 0.9,
+        center_views: str = "global",
+    ) -> None:
+        super().__init__()
+        if center_views not in ("all", "global"):
+            raise ValueError(f"center_views must be 'all' or 'global', not {center_views!r}")
+        self.num_global = num_global
+        self.student_temp = student_temp
+        self.center_views = center_views
+        self.center = Center(num_prototypes, center_momentum)
+
+    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+        """Mean cross-entropy over all pairs of a teacher's global view and another student view.
+
+        Args:
+            student: (V, B, K).
+            teacher: (num_global or more, B, K).
+            teacher_temp: Temperature of the teacher.
+        """
+        targets = self.center.targets(teacher[: self.num_global], teacher_temp)
+        with torch.autocast(student.device.type, enabled=False):
+            logits = student.float() / self.student_temp
+            # t: teacher's view, v: student's view, b: image, k: prototype
+            agreement = torch.einsum("tbk,vbk->tvb", targets, logits)
+            losses = logits.logsumexp(-1) - agreement
+        same_view = torch.eye(*losses.shape[:2], dtype=torch.bool, device=losses.device)
+        return losses[~same_view].mean()
+
+    def update_center(self, teacher: Tensor) -> None:
+        """Move the centre towards the teacher's logits (V, B, K) of this step."""
+        self.center.update(teacher if self.center_views == "all" else teacher[: self.num_global])

@@ -1,0 +1,46 @@
+"""Logits of student and teacher -> the loss of self-distillation with a centre (DINO)."""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def cross_entropy(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:
+    """-sum_k targets_k log softmax(student / temp)_k over the last dimension, in fp32.
+
+    Written as logsumexp(s) - <targets, s>, which holds for targets that add up to one and never
+    stores the log-softmax.
+    """
+    logits = student.float() / student_temp
+    return logits.logsumexp(-1) - (targets * logits).sum(-1)
+
+
+class Center(nn.Module):
+    """A running mean of the teacher's logits, subtracted so that no prototype wins them all.
+
+    Args:
+        num_prototypes: K.
+        momentum: Share of the old centre that an update keeps.
+    """
+
+    value: Tensor
+
+    def __init__(self, num_prototypes: int, momentum: float = 0.9) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("value", torch.zeros(num_prototypes))
+
+    def targets(self, teacher: Tensor, teacher_temp: float) -> Tensor:
+        """Teacher logits (..., K) -> centred and sharpened distributions (..., K), in fp32."""
+        return ((teacher.float() - self.value) / teacher_temp).softmax(-1)
+
+    @torch.no_grad()
+    def update(self, *teacher: Tensor) -> None:
+        """Move towards the mean of all rows of ``teacher``, each (..., K), over all processes."""
+        total = torch.stack([t.float().flatten(0, -2).sum(0) for t in teacher]).sum(0)
+        count = sum(t[..., 0].numel() for t in teacher)
+        mean = total / count
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(mean)
+            mean /= dist.get_world_size()
+        self.value.lerp_(mean, 1 - self.momentum)

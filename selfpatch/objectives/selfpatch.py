@@ -1,0 +1,49 @@
+"""Patch logits -> the patch loss of SelfPatch (Eq. 7)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from selfpatch.objectives.distillation import Center, cross_entropy
+
+
+class SelfPatchLoss(nn.Module):
+    """Cross-entropy of each patch of the student against the teacher's summary y^(i) of it.
+
+    Student and teacher see the same view; all views count alike, local ones included.
+
+    Args:
+        num_prototypes: K'.
+        student_temp: Temperature of the student.
+        center_momentum: Momentum of the patches' own centre.
+    """
+
+    def __init__(
+        self, num_prototypes: int, student_temp: float = 0.1, center_momentum: float = 0.9
+    ) -> None:
+        super().__init__()
+        self.student_temp = student_temp
+        self.center = Center(num_prototypes, center_momentum)
+
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], teacher_temp: float
+    ) -> Tensor:
+        """Mean over views of the mean over images and patches (Eq. 7).
+
+        Args:
+            student: Tensors (v, B, N, K'), one per run of v equally sized views.
+            teacher: Like ``student``.
+            teacher_temp: Temperature of the teacher.
+        """
+        per_view = [
+            cross_entropy(own, self.center.targets(summary, teacher_temp), self.student_temp)
+            .flatten(1)
+            .mean(1)
+            for own, summary in zip(student, teacher, strict=True)
+        ]
+        return torch.cat(per_view).mean()
+
+    def update_center(self, teacher: Sequence[Tensor]) -> None:
+        """Move the centre towards the mean of the teacher's patches, (v, B, N, K') each."""
+        self.center.update(*teacher)

@@ -1,0 +1,32 @@
+"""Pretrain a ViT with DINO, with or without SelfPatch.
+
+Example:
+    python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
+"""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from selfpatch.engine.launch import pretrain
+from selfpatch.errors import exit_with_sentence
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("config", help="a file of selfpatch/configs")
+    parser.add_argument("--data", help="image folder, with or without class subfolders")
+    parser.add_argument("--work-dir", help="default: work_dirs/<name of the config>")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="NAME=VALUE")
+    args = parser.parse_args()
+    with exit_with_sentence():
+        pretrain(
+            args.config, args.data, args.work_dir, args.resume, args.launcher, args.cfg_options
+        )
+
+
+if __name__ == "__main__":
+    main()
