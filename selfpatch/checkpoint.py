@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import re
+import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def fingerprint(state: State) -> str:
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()
         digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -167,15 +168,15 @@ def _read_backbone_file(path: Path, num_heads: int | None) -> tuple[State, Backb
 
 def _unpickle_safely(path: Path) -> dict[str, Any]:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are then refused
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it wants to run {blocked[1]}" if blocked else "no tensors can be read from it"
         raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is not a complete checkpoint ({reason})") from None
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError):
+        raise InputError(f"{path} is no PyTorch file, or not all of one; fetch it again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
     return content

@@ -30,7 +30,9 @@ def list_images(folder: str | os.PathLike[str]) -> np.ndarray:
         if name.lower().endswith(EXTENSIONS)
     ]
     if not found:
-        raise InputError(f"{folder} holds no image ({', '.join(EXTENSIONS)}), nor do its subfolders")
+        raise InputError(
+            f"{folder} holds no image ({', '.join(EXTENSIONS)}), nor do its subfolders"
+        )
     return np.sort(np.array(found))
 
 
@@ -44,7 +46,9 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
         with Image.open(path) as image:
             image.load()
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise InputError(f"{path} cannot be read as an image ({error}); remove or mend it") from None
+        raise InputError(
+            f"{path} cannot be read as an image ({error}); remove or mend it"
+        ) from None
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits per pixel, which convert() would cut off at 255
         upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))

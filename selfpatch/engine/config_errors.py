@@ -12,7 +12,7 @@ BUILDERS = {"build_from_cfg", "build_model_from_cfg", "fromfile", "merge_from_di
 
 @contextmanager
 def config_errors_as_sentences(config: str) -> Iterator[None]:
-    """Raise :class:`InputError` for what fails while mmengine reads ``config`` or builds from it."""
+    """Raise :class:`InputError` for what fails while mmengine reads or builds ``config``."""
     try:
         yield
     except InputError:

@@ -2,7 +2,6 @@
 
 import difflib
 import inspect
-import os
 from pathlib import Path
 
 import torch
@@ -72,10 +71,16 @@ def start_processes(cfg: Config) -> int:
     """Join the processes of a distributed run; returns how many there are."""
     if cfg.launcher == "none":
         return 1
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    cfg.merge_from_dict({"env_cfg.dist_cfg.backend": backend})
-    init_dist(cfg.launcher, **cfg.env_cfg.dist_cfg)
-    return int(os.environ["WORLD_SIZE"])
+    if torch.cuda.is_available():
+        init_dist(cfg.launcher)
+    else:  # mmengine's own set-up asks for a GPU
+        torch.distributed.init_process_group("gloo")
+        cfg.model_wrapper_cfg = {
+            "type": "MMDistributedDataParallel",
+            "device_ids": None,
+            "broadcast_buffers": False,
+        }
+    return torch.distributed.get_world_size()
 
 
 def batch_per_process(cfg: Config, world_size: int) -> int:

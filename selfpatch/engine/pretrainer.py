@@ -63,7 +63,8 @@ class Pretrainer(BaseModel):
         teacher_backbone = {**backbone, "drop_path_rate": 0.0}
         if selfpatch is None:
             self.patch_loss, self.patch_weight = None, 0.0
-            self.student = ImageNetwork(backbone, image_head)
+            self.student: ImageNetwork | SelfPatchNetwork = ImageNetwork(backbone, image_head)
+            self.teacher: ImageNetwork | SelfPatchNetwork
             self.teacher = ImageNetwork(teacher_backbone, image_head)
         else:
             options = dict(selfpatch)
@@ -106,5 +107,6 @@ class Pretrainer(BaseModel):
     @torch.no_grad()
     def update_teacher(self) -> None:
         """Move the teacher towards the student: an exponential moving average."""
-        teacher, student = list(self.teacher.parameters()), list(self.student.parameters())
+        teacher: list[Tensor] = list(self.teacher.parameters())
+        student: list[Tensor] = list(self.student.parameters())
         torch._foreach_lerp_(teacher, student, 1 - self.momentum)

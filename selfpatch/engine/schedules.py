@@ -13,10 +13,8 @@ def cosine(step: int, num_steps: int, start: float, end: float) -> float:
     return end + 0.5 * (start - end) * (1 + math.cos(math.pi * step / num_steps))
 
 
-def warmup_cosine(
-    step: int, num_steps: int, warmup_steps: int, peak: float, end: float
-) -> float:
-    """Linear from 0 to ``peak``, reached at the last warm-up step, then half a cosine to ``end``."""
+def warmup_cosine(step: int, num_steps: int, warmup_steps: int, peak: float, end: float) -> float:
+    """Linear from 0 to ``peak`` at the last warm-up step, then half a cosine to ``end``."""
     if step < warmup_steps:
         return peak * step / max(warmup_steps - 1, 1)
     return cosine(step - warmup_steps, num_steps - warmup_steps, peak, end)

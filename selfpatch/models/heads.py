@@ -1,7 +1,8 @@
 """Tokens -> summaries -> prototypes: the aggregation head h and the projection heads g, g'."""
 
-from functools import partial
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -87,10 +88,13 @@ class AggregationHead(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
         self.apply(init_transformer_weights)
 
+    def _blocks(self) -> Iterator[ClassAttentionBlock]:
+        return (cast(ClassAttentionBlock, block) for block in self.cls_blocks)
+
     def summarize_image(self, tokens: Tensor) -> Tensor:
         """Eq. 4: all tokens (B, N, D) -> the image's summary y (B, D)."""
         summary = self.cls_token[0].expand(len(tokens), -1)
-        for block in self.cls_blocks:
+        for block in self._blocks():
             summary = block(summary, *block.keys_values(tokens))
         return self.norm(summary)
 
@@ -110,7 +114,7 @@ class AggregationHead(nn.Module):
         mask = (positives != NO_PATCH).flatten(0, 1)
         image = self.cls_token[0].expand(batch, -1)
         patches = self.cls_token[0].expand(batch * num_patches, -1)
-        for block in self.cls_blocks:
+        for block in self._blocks():
             keys, values = block.keys_values(tokens)
             image = block(image, keys, values)
             patches = block(patches, keys.flatten(0, 1)[index], values.flatten(0, 1)[index], mask)

@@ -11,9 +11,7 @@ NO_PATCH = -1
 
 
 @lru_cache(maxsize=64)
-def neighbour_index(
-    rows: int, columns: int, size: int = 3, border: str = "wrap"
-) -> Tensor:
+def neighbour_index(rows: int, columns: int, size: int = 3, border: str = "wrap") -> Tensor:
     """The neighbours N(i) of every patch of a grid.
 
     Args:

@@ -97,7 +97,8 @@ class SelfPatchNetwork(nn.Module):
         images, patches = [], []
         for batch in batches_of_equal_size(views):
             tokens = self.backbone(batch.flatten(0, 1))
-            image, summaries = self.aggregation_head.summarize(tokens, self.positives(batch, tokens))
+            positives = self.positives(batch, tokens)
+            image, summaries = self.aggregation_head.summarize(tokens, positives)
             images.append(image.unflatten(0, batch.shape[:2]))
             patches.append(self.patch_head(summaries).unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), patches)

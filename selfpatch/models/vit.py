@@ -11,6 +11,8 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from selfpatch.errors import InputError
+
 # Width, depth and heads of each variant: DeiT's, as DINO and SelfPatch use them. Any patch size.
 VARIANTS: dict[str, dict[str, int]] = {
     "vit_tiny": {"embed_dim": 192, "depth": 12, "num_heads": 3},
@@ -107,9 +109,7 @@ class VisionTransformer(nn.Module):
         """
         if grid == (self.native_grid, self.native_grid):
             return self.pos_embed
-        prefix, patches = self.pos_embed.split(
-            [self.num_prefix_tokens, self.native_grid**2], dim=1
-        )
+        prefix, patches = self.pos_embed.split([self.num_prefix_tokens, self.native_grid**2], dim=1)
         patches = patches.reshape(1, self.native_grid, self.native_grid, -1).permute(0, 3, 1, 2)
         patches = F.interpolate(
             patches,
@@ -172,4 +172,6 @@ def init_transformer_weights(module: nn.Module) -> None:
 
 def build_vit(variant: str = "vit_small", **overrides: Any) -> VisionTransformer:
     """Build a variant of :data:`VARIANTS`; ``overrides`` are arguments of the trunk."""
+    if variant not in VARIANTS:
+        raise InputError(f"there is no variant {variant!r}; choose from {', '.join(VARIANTS)}")
     return VisionTransformer(**{**VARIANTS[variant], **overrides})

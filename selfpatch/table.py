@@ -1,0 +1,296 @@
+"""Results files -> one table."""
+
+import html
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from selfpatch.results import TASKS, Result
+
+NONE = "-"
+METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
+"""Methods that are compared, the baseline first; other methods get a column of their own."""
+
+TASK_NAMES = {
+    "coco-mask-rcnn": "COCO, Mask R-CNN",
+    "ade20k-semantic-fpn": "ADE20K, Semantic FPN",
+    "ade20k-upernet": "ADE20K, UperNet",
+    "davis2017": "DAVIS 2017",
+}
+
+PAPER = "Yun et al., CVPR 2022"
+README = "README of the paper's code"
+PUBLISHED_SETTING = (
+    "another setting: ViT-S/16 pretrained on the whole of ImageNet-1k for 200 to 300 epochs at"
+    " batch size 1,024, then the full schedule of each task on the full data set"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A pair of published numbers, in percent, and where they stand."""
+
+    dino: float | None
+    selfpatch: float | None
+    source: str
+    about: bool = False
+
+
+PUBLISHED: dict[tuple[str, str], Published] = {
+    ("coco-mask-rcnn", "AP-box"): Published(40.8, 42.1, f"{PAPER}; {README} (1x)"),
+    ("coco-mask-rcnn", "AP-mask"): Published(37.3, 38.5, f"{README} (1x); gain of 1.2: {PAPER}"),
+    ("ade20k-semantic-fpn", "mIoU"): Published(38.3, 41.2, f"{PAPER}; {README} (40k)"),
+    ("ade20k-upernet", "mIoU"): Published(42.3, 43.2, f"{README} (160k)"),
+    ("davis2017", "J&F-Mean"): Published(61.77, None, "DINO repository, pull request 46", True),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one task.
+
+    Attributes:
+        task: The task's name as people read it.
+        metric: The metric's name.
+        values: Percent per column of the table; None where there is no result.
+        difference: SelfPatch minus DINO, where both were measured.
+        published: What has been published for it.
+    """
+
+    task: str
+    metric: str
+    values: tuple[float | None, ...]
+    difference: float | None
+    published: Published | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Measured numbers, the published ones beside them, and how each number was made.
+
+    Attributes:
+        columns: A heading per backbone.
+        rows: In the order of :data:`selfpatch.results.TASKS`.
+        origins: (task, backbone, config, data, device, versions, hours) per result.
+        notes: Sentences below the table.
+    """
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    origins: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+    @property
+    def header(self) -> tuple[str, ...]:
+        """The headings of :meth:`cells`."""
+        published = tuple(f"{name}, published" for name in METHODS.values())
+        return ("task", "metric", *self.columns, "difference", *published)
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """Every row as text."""
+        return [
+            (
+                row.task,
+                row.metric,
+                *(number(value) for value in row.values),
+                number(row.difference, signed=True),
+                *published_cells(row.published),
+            )
+            for row in self.rows
+        ]
+
+
+ORIGIN_HEADER = ("task", "backbone", "config", "data", "settings", "device", "versions", "hours")
+
+
+def build_table(results: Iterable[Result]) -> Table:
+    """Arrange results; of several for the same backbone and the same setting the newest counts.
+
+    Results of different configs, data or settings stand in rows of their own: they are never
+    subtracted from each other.
+    """
+    newest: dict[tuple[str, ...], Result] = {}
+    results = list(results)
+    for result in sorted(results, key=lambda r: r.created):
+        newest[(result.task, *setting(result), backbone_key(result))] = result
+    kept = list(newest.values())
+    columns = backbone_columns(kept)
+    rows = []
+    for task, metrics in TASKS.items():
+        ours = [result for result in kept if result.task == task]
+        settings = sorted({setting(result) for result in ours}) or [("", "", "")]
+        for chosen in settings:
+            found = {backbone_key(r): r.metrics for r in ours if setting(r) == chosen}
+            name = TASK_NAMES[task] + (f" ({chosen[0]})" if len(settings) > 1 else "")
+            rows += [task_row(name, task, metric, found, columns) for metric in metrics]
+    notes = [f"Published numbers belong to {PUBLISHED_SETTING}. They are no target for this table."]
+    if len(results) > len(kept):
+        left_out = len(results) - len(kept)
+        notes.append(f"{left_out} older results of the same backbone and setting are left out.")
+    origins = tuple(origin(r, columns) for r in sorted(kept, key=lambda r: order(r, columns)))
+    return Table(tuple(columns.values()), tuple(rows), origins, tuple(notes))
+
+
+def setting(result: Result) -> tuple[str, str, str]:
+    """What two results must share to be compared: config, data and settings."""
+    return result.config, result.dataset, described(result.settings)
+
+
+def described(settings: dict[str, object]) -> str:
+    """``name=value`` of all settings."""
+    return ", ".join(f"{name}={value}" for name, value in sorted(settings.items()))
+
+
+def backbone_key(result: Result) -> str:
+    """What tells one backbone from another."""
+    return f"{result.backbone['method']} {result.backbone['fingerprint']}"
+
+
+def backbone_columns(results: Sequence[Result]) -> dict[str, str]:
+    """Backbone -> heading; DINO and SelfPatch come first and are always there."""
+    keys = sorted({backbone_key(result) for result in results})
+    by_method: dict[str, list[str]] = {method: [] for method in METHODS}
+    for key in keys:
+        by_method.setdefault(key.rsplit(" ", 1)[0], []).append(key)
+    columns = {}
+    for method, found in by_method.items():
+        name = METHODS.get(method, method)
+        for key in found or [method]:
+            short = key.rsplit(" ", 1)[-1][:8]
+            columns[key] = name if len(found) < 2 else f"{name} {short}"
+    return columns
+
+
+def task_row(
+    name: str,
+    task: str,
+    metric: str,
+    found: dict[str, dict[str, float | None]],
+    columns: dict[str, str],
+) -> Row:
+    """One row; the difference is left out where it is not clear between which two backbones."""
+    values = {key: found.get(key, {}).get(metric) for key in columns}
+    pair = [
+        [
+            value
+            for key, value in values.items()
+            if key.split(" ")[0] == method and value is not None
+        ]
+        for method in METHODS
+    ]
+    difference = None
+    if [len(side) for side in pair] == [1, 1]:
+        difference = pair[1][0] - pair[0][0]
+    published = PUBLISHED.get((task, metric))
+    return Row(name, metric, tuple(values.values()), difference, published)
+
+
+def order(result: Result, columns: dict[str, str]) -> tuple[object, ...]:
+    """Tasks in the order of the table, then backbones in the order of its columns."""
+    return (
+        list(TASKS).index(result.task),
+        setting(result),
+        list(columns).index(backbone_key(result)),
+    )
+
+
+def origin(result: Result, columns: dict[str, str]) -> tuple[str, ...]:
+    """How a number was made, under :data:`ORIGIN_HEADER`."""
+    return (
+        TASK_NAMES[result.task],
+        f"{columns[backbone_key(result)]} {result.backbone['fingerprint'][:12]}",
+        result.config,
+        result.dataset,
+        described(result.settings) or NONE,
+        result.device,
+        ", ".join(f"{name} {version}" for name, version in result.versions.items()),
+        f"{result.hours:.2f}",
+    )
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """Percent with two decimals, or a dash."""
+    if value is None:
+        return NONE
+    return f"{value:+.2f}" if signed else f"{value:.2f}"
+
+
+def published_cells(published: Published | None) -> tuple[str, str]:
+    """The published pair as text, with as many digits as were published."""
+    if published is None:
+        return NONE, NONE
+    about = "about " if published.about else ""
+    pair = (published.dino, published.selfpatch)
+    first, second = (NONE if value is None else f"{about}{value:g}" for value in pair)
+    return first, second
+
+
+def sources(table: Table) -> list[str]:
+    """Where each published number of the table stands."""
+    known = {
+        f"{row.task}, {row.metric}: {row.published.source}" for row in table.rows if row.published
+    }
+    return sorted(known)
+
+
+def to_text(table: Table) -> str:
+    """For a terminal."""
+    parts = [
+        aligned(table.header, table.cells(), num_left=2),
+        "\n".join(table.notes),
+        "Sources\n" + "\n".join(f"  {line}" for line in sources(table)),
+    ]
+    if table.origins:
+        parts.append("Where the numbers come from\n" + origins_text(table))
+    return "\n\n".join(parts)
+
+
+def origins_text(table: Table) -> str:
+    """One result per paragraph, one fact per line; what all results share is said once."""
+    lines = []
+    for entry in table.origins:
+        facts = dict(zip(ORIGIN_HEADER, entry, strict=True))
+        lines.append(f"  {facts['task']} with {facts['backbone']}: {facts['config']}")
+        lines.append(f"      on {facts['data']}, {facts['hours']} h, settings {facts['settings']}")
+    for name in ("device", "versions"):
+        column = ORIGIN_HEADER.index(name)
+        for value in sorted({entry[column] for entry in table.origins}):
+            lines.append(f"  {name}: {value}")
+    return "\n".join(lines)
+
+
+def aligned(header: Sequence[str], cells: Sequence[Sequence[str]], num_left: int) -> str:
+    """Columns padded to one width: the first ``num_left`` to the left, the others to the right."""
+    lines = [header, *cells]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    pads = ["<" if i < num_left else ">" for i in range(len(header))]
+    text = [
+        "  ".join(
+            f"{cell:{pad}{width}}" for cell, pad, width in zip(line, pads, widths, strict=True)
+        )
+        for line in lines
+    ]
+    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
+
+
+def to_markdown(table: Table) -> str:
+    """For a README or a pull request."""
+    rules = [":--", ":--"] + ["--:"] * (len(table.header) - 2)
+    lines = [table.header, rules, *table.cells()]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    notes = [*table.notes, "Sources: " + "; ".join(sources(table)) + "."]
+    return text + "\n\n" + "\n\n".join(notes) + "\n"
+
+
+def to_html(table: Table) -> str:
+    """A ``<table>`` and its notes, for a page that brings its own style."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
+    body = ""
+    for row in table.cells():
+        body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
+    notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in table.notes)
+    listed = "".join(f"<li>{html.escape(source)}</li>" for source in sources(table))
+    return (
+        f"<table class='results'><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"
+        f"{notes}<details><summary>Sources of the published numbers</summary>"
+        f"<ul class='note'>{listed}</ul></details>"
+    )
