@@ -1,6 +1,6 @@
 # make setup | demo | test | lint | clean
 
-PYTHON ?= python3
+PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 BIN := .venv/bin
 
 .PHONY: setup demo test lint clean
