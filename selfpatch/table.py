@@ -4,6 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from selfpatch.published import PUBLISHED, PUBLISHED_SETTING, Published
 from selfpatch.results import TASKS, Result
 
 NONE = "-"
@@ -15,32 +16,6 @@ TASK_NAMES = {
     "ade20k-semantic-fpn": "ADE20K, Semantic FPN",
     "ade20k-upernet": "ADE20K, UperNet",
     "davis2017": "DAVIS 2017",
-}
-
-PAPER = "Yun et al., CVPR 2022"
-README = "README of the paper's code"
-PUBLISHED_SETTING = (
-    "another setting: ViT-S/16 pretrained on the whole of ImageNet-1k for 200 to 300 epochs at"
-    " batch size 1,024, then the full schedule of each task on the full data set"
-)
-
-
-@dataclass(frozen=True)
-class Published:
-    """A pair of published numbers, in percent, and where they stand."""
-
-    dino: float | None
-    selfpatch: float | None
-    source: str
-    about: bool = False
-
-
-PUBLISHED: dict[tuple[str, str], Published] = {
-    ("coco-mask-rcnn", "AP-box"): Published(40.8, 42.1, f"{PAPER}; {README} (1x)"),
-    ("coco-mask-rcnn", "AP-mask"): Published(37.3, 38.5, f"{README} (1x); gain of 1.2: {PAPER}"),
-    ("ade20k-semantic-fpn", "mIoU"): Published(38.3, 41.2, f"{PAPER}; {README} (40k)"),
-    ("ade20k-upernet", "mIoU"): Published(42.3, 43.2, f"{README} (160k)"),
-    ("davis2017", "J&F-Mean"): Published(61.77, None, "DINO repository, pull request 46", True),
 }
 
 
@@ -108,10 +83,10 @@ def build_table(results: Iterable[Result]) -> Table:
     Results of different configs, data or settings stand in rows of their own: they are never
     subtracted from each other.
     """
-    newest: dict[tuple[str, ...], Result] = {}
+    newest: dict[tuple[object, ...], Result] = {}
     results = list(results)
     for result in sorted(results, key=lambda r: r.created):
-        newest[(result.task, *setting(result), backbone_key(result))] = result
+        newest[slot(result)] = result
     kept = list(newest.values())
     columns = backbone_columns(kept)
     rows = []
@@ -135,6 +110,11 @@ def setting(result: Result) -> tuple[str, str, str]:
     return result.config, result.dataset, described(result.settings)
 
 
+def slot(result: Result) -> tuple[object, ...]:
+    """The place in the table that a result belongs to."""
+    return result.task, setting(result), backbone_key(result)
+
+
 def described(settings: dict[str, object]) -> str:
     """``name=value`` of all settings."""
     return ", ".join(f"{name}={value}" for name, value in sorted(settings.items()))
@@ -145,12 +125,17 @@ def backbone_key(result: Result) -> str:
     return f"{result.backbone['method']} {result.backbone['fingerprint']}"
 
 
+def method_of(key: str) -> str:
+    """The method in a backbone's key."""
+    return key.split(" ")[0]
+
+
 def backbone_columns(results: Sequence[Result]) -> dict[str, str]:
     """Backbone -> heading; DINO and SelfPatch come first and are always there."""
     keys = sorted({backbone_key(result) for result in results})
     by_method: dict[str, list[str]] = {method: [] for method in METHODS}
     for key in keys:
-        by_method.setdefault(key.rsplit(" ", 1)[0], []).append(key)
+        by_method.setdefault(method_of(key), []).append(key)
     columns = {}
     for method, found in by_method.items():
         name = METHODS.get(method, method)

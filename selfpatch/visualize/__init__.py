@@ -1,0 +1,1 @@
+"""Tokens, boxes and masks -> pictures."""

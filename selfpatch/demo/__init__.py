@@ -1,0 +1,1 @@
+"""Generated data, the closed loop over it and its report."""

@@ -1,0 +1,29 @@
+"""The numbers that were published, each with its source."""
+
+from dataclasses import dataclass
+
+PAPER = "Yun et al., CVPR 2022"
+README = "README of the paper's code"
+PUBLISHED_SETTING = (
+    "another setting: ViT-S/16 pretrained on the whole of ImageNet-1k for 200 to 300 epochs at"
+    " batch size 1,024, then the full schedule of each task on the full data set"
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A pair of published numbers, in percent, and where they stand."""
+
+    dino: float | None
+    selfpatch: float | None
+    source: str
+    about: bool = False
+
+
+PUBLISHED: dict[tuple[str, str], Published] = {
+    ("coco-mask-rcnn", "AP-box"): Published(40.8, 42.1, f"{PAPER}; {README} (1x)"),
+    ("coco-mask-rcnn", "AP-mask"): Published(37.3, 38.5, f"{README} (1x); gain of 1.2: {PAPER}"),
+    ("ade20k-semantic-fpn", "mIoU"): Published(38.3, 41.2, f"{PAPER}; {README} (40k)"),
+    ("ade20k-upernet", "mIoU"): Published(42.3, 43.2, f"{README} (160k)"),
+    ("davis2017", "J&F-Mean"): Published(61.77, None, "DINO repository, pull request 46", True),
+}

@@ -1,0 +1,152 @@
+"""Maps, boxes and masks -> drawn on an image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib import colormaps
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+Color = tuple[int, int, int]
+COLORS: tuple[Color, ...] = (
+    (230, 75, 53), (0, 160, 135), (60, 84, 190), (243, 155, 40), (145, 90, 190),
+    (40, 170, 215), (160, 115, 75), (220, 90, 160), (120, 165, 40), (90, 95, 105),
+)  # fmt: skip
+"""Distinct colours for instances and classes; reused from the start when there are more."""
+
+
+def heat(image: Image.Image, values: Tensor, patch: tuple[int, int] | None = None) -> Image.Image:
+    """Lay a map over an image, least to greatest from dark to yellow.
+
+    Args:
+        image: The picture.
+        values: (rows, columns).
+        patch: A place of the map to frame, such as the asking patch.
+    """
+    scaled = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
+    size = (image.height, image.width)
+    large = F.interpolate(scaled[None, None].float(), size, mode="bilinear", align_corners=False)
+    painted = colormaps["inferno"](large[0, 0].clamp(0, 1).numpy())[..., :3] * 255
+    mixed = 0.35 * np.asarray(image.convert("RGB")) + 0.65 * painted
+    drawn = Image.fromarray(mixed.astype(np.uint8))
+    return drawn if patch is None else frame_patch(drawn, patch, tuple(values.shape))
+
+
+def highlight(
+    image: Image.Image, chosen: Tensor, patch: tuple[int, int] | None = None
+) -> Image.Image:
+    """Show the chosen places (rows, columns) of an image and darken the others."""
+    size = (image.height, image.width)
+    large = F.interpolate(chosen[None, None].float(), size, mode="nearest")[0, 0].bool().numpy()
+    pixels = np.asarray(image.convert("RGB")).astype(np.float32)
+    grey = pixels.mean(axis=-1, keepdims=True) * 0.3 + 12
+    drawn = Image.fromarray(np.where(large[..., None], pixels, grey).astype(np.uint8))
+    return drawn if patch is None else frame_patch(drawn, patch, tuple(chosen.shape))
+
+
+def frame_patch(image: Image.Image, patch: tuple[int, int], grid: tuple[int, ...]) -> Image.Image:
+    """Draw a frame around one patch of a grid (rows, columns)."""
+    height, width = image.height / grid[0], image.width / grid[1]
+    row, column = patch
+    box = [column * width, row * height, (column + 1) * width - 1, (row + 1) * height - 1]
+    drawn = image.copy()
+    stroke = max(2, round(min(height, width) / 8))
+    ImageDraw.Draw(drawn).rectangle(box, outline=(255, 255, 255), width=stroke + 1)
+    ImageDraw.Draw(drawn).rectangle(box, outline=(230, 40, 40), width=stroke)
+    return drawn
+
+
+def paint_mask(
+    image: Image.Image, mask: np.ndarray, color: Color, share: float = 0.5
+) -> Image.Image:
+    """Tint the pixels of ``mask`` (H, W)."""
+    pixels = np.asarray(image.convert("RGB")).astype(np.float32)
+    tinted = (1 - share) * pixels + share * np.array(color, np.float32)
+    return Image.fromarray(np.where(mask[..., None], tinted, pixels).round().astype(np.uint8))
+
+
+def paint_classes(image: Image.Image, classes: np.ndarray, share: float = 0.6) -> Image.Image:
+    """Tint every class of a semantic map (H, W) in its own colour; class 255 stays as it is."""
+    for index in np.unique(classes):
+        if index != 255:
+            image = paint_mask(image, classes == index, COLORS[index % len(COLORS)], share)
+    return image
+
+
+def draw_instances(
+    image: Image.Image,
+    boxes: Sequence[Sequence[float]],
+    labels: Sequence[str],
+    masks: Sequence[np.ndarray],
+) -> Image.Image:
+    """Draw instances, the first one on top.
+
+    Args:
+        image: The picture.
+        boxes: x, y, width, height of each, in pixels.
+        labels: Text for each.
+        masks: (H, W) of each.
+    """
+    for number in reversed(range(len(boxes))):
+        image = paint_mask(image, masks[number] > 0, COLORS[number % len(COLORS)], 0.45)
+    drawn = image.copy()
+    pen = ImageDraw.Draw(drawn)
+    font = ImageFont.load_default(max(10, round(image.height / 22)))
+    for number in reversed(range(len(boxes))):
+        x, y, width, height = boxes[number]
+        color = COLORS[number % len(COLORS)]
+        pen.rectangle([x, y, x + width, y + height], outline=color, width=2)
+        text = pen.textbbox((x, y), labels[number], font=font)
+        shift = min(0, image.width - text[2] - 4)
+        pen.rectangle([x + shift, y, text[2] + shift + 4, text[3] + 3], fill=color)
+        pen.text((x + shift + 2, y), labels[number], fill=(255, 255, 255), font=font)
+    return drawn
+
+
+def strip(images: Sequence[Image.Image], height: int = 160, gap: int = 4) -> Image.Image:
+    """Set images side by side at one height."""
+    scaled = [
+        image.resize((round(image.width * height / image.height), height)) for image in images
+    ]
+    width = sum(image.width for image in scaled) + gap * (len(scaled) - 1)
+    canvas = Image.new("RGB", (width, height), (255, 255, 255))
+    left = 0
+    for image in scaled:
+        canvas.paste(image, (left, 0))
+        left += image.width + gap
+    return canvas
+
+
+def video_strip(
+    frames: Sequence[Image.Image], masks: Sequence[np.ndarray], height: int = 140
+) -> Image.Image:
+    """Frames with their objects' masks (H, W; 0 = background, k = object k) side by side."""
+    painted = []
+    for frame, mask in zip(frames, masks, strict=True):
+        for k in range(1, int(mask.max(initial=0)) + 1):
+            frame = paint_mask(frame, mask == k, COLORS[(k - 1) % len(COLORS)], 0.6)
+        painted.append(frame)
+    return strip(painted, height)
+
+
+def to_input(image: Image.Image, patch_size: int, long_side: int) -> tuple[Image.Image, Tensor]:
+    """Scale an image to whole patches and normalise it as pretraining does.
+
+    Args:
+        image: Any RGB image.
+        patch_size: Of the trunk, in pixels.
+        long_side: Of the result, about, in pixels.
+
+    Returns:
+        The scaled image, and (3, H, W) for the trunk.
+    """
+    factor = long_side / max(image.size)
+    width, height = (
+        max(patch_size, round(side * factor / patch_size) * patch_size) for side in image.size
+    )
+    scaled = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.asarray(scaled).copy()).permute(2, 0, 1) / 255
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    return scaled, (pixels - mean[:, None, None]) / std[:, None, None]
