@@ -6,36 +6,37 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tools.setup import machine, mmcv_wheel
 from tools.setup.console import SetupError
+from tools.setup.environment import Environment
 from tools.setup.mmcv_wheel import Target
 
 TARGET = Target(mmcv="2.3.6", torch="2.11.0+cu130")
 
 
-class FakeEnvironment:
-    """Stands for .venv: ``pip wheel`` writes a file, or is interrupted first."""
-
-    pins = ("onedl-mmcv==2.3.6", "torch==2.11.0")
+class FakeEnvironment(Environment):
+    """Stands for .venv: ``pip wheel`` writes a file, or is interrupted while it does."""
 
     def __init__(self, probe=None):
+        self.pins = ["onedl-mmcv==2.3.6", "torch==2.11.0"]
         self.probe = probe
         self.interrupted = False
         self.num_builds = 0
 
-    def evaluate(self, code):
+    def evaluate(self, code, **environment):
         return json.dumps(self.probe)
 
     def pip(self, *arguments, **environment):
         self.num_builds += 1
-        folder = Path(arguments[arguments.index("--wheel-dir") + 1])
-        (folder / "onedl_mmcv-2.3.6.whl").write_bytes(b"half")
+        wheel = Path(arguments[arguments.index("--wheel-dir") + 1]) / "onedl_mmcv-2.3.6.whl"
+        wheel.write_bytes(b"half")
         if self.interrupted:
             raise KeyboardInterrupt
-        (folder / "onedl_mmcv-2.3.6.whl").write_bytes(b"whole")
+        wheel.write_bytes(b"whole")
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +55,7 @@ def nvcc_of(release, folder, monkeypatch):
 
 
 def test_key_tells_apart_all_that_the_binary_depends_on(monkeypatch):
-    changes = [
+    changes: list[dict[str, Any]] = [
         {},
         {"mmcv": "2.3.7"},
         {"torch": "2.12.0+cu130"},
@@ -62,7 +63,7 @@ def test_key_tells_apart_all_that_the_binary_depends_on(monkeypatch):
         {"cuda": "13.0", "gpus": ("8.0", "9.0")},
         {"cuda": "12.8", "gpus": ("9.0",)},
     ]
-    keys = {dataclasses.replace(TARGET, **change).key() for change in changes}
+    keys = {Target(**{**dataclasses.asdict(TARGET), **change}).key() for change in changes}
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     keys.add(TARGET.key())
     monkeypatch.setattr(sys.implementation, "cache_tag", "cpython-399")

@@ -15,13 +15,13 @@ from tools.setup import console
 from tools.setup.console import SetupError
 
 _DISK = re.compile(r"No space left on device|Disk quota exceeded")
-_NETWORK = re.compile(
-    r"Connection refused|Network is unreachable|No route to host|Connection reset|"
-    r"(?:Temporary failure in n|N)ame (?:or service not known|resolution)|"
-    r"[Tt]imed out|ProxyError|Cannot connect to proxy|CERTIFICATE_VERIFY_FAILED|"
-    r"IncompleteRead|Failed to establish a new connection|Max retries exceeded"
-)
 _UNKNOWN = re.compile(r"No matching distribution found for ([^\s;]+)")
+_NO_CONNECTION = re.compile(r"after connection broken by|Could not fetch URL|is not a trusted")
+_LOST_CONNECTION = re.compile(
+    r"Read timed out|IncompleteRead|incomplete-download|ConnectionResetError|ConnectionError|"
+    r"ProtocolError|RemoteDisconnected|Max retries exceeded"
+)
+_REASON = re.compile(r"\[Errno -?\d+\] ([^)'\"]+)|\[SSL: (\w+)|(timed out)|(not a trusted \w+)")
 _PR_SET_PDEATHSIG = 1
 
 
@@ -68,13 +68,19 @@ def explain(output: str, log: Path) -> str:
     """Output of a failed command -> one sentence with the remedy."""
     if match := _DISK.search(output):
         return f"the disk is full ({match[0]}): free some space and run `make setup` again"
-    if match := _NETWORK.search(output):
+    unknown = _UNKNOWN.search(output)
+    if _NO_CONNECTION.search(output) if unknown else _LOST_CONNECTION.search(output[-2000:]):
+        reasons = _REASON.search(output)
+        reason = next(filter(None, reasons.groups())) if reasons else "no reason given"
         return (
-            f"the package index cannot be reached ({match[0]}): check the network, the proxy and"
+            f"the package index cannot be reached ({reason}): check the network, the proxy and"
             " pip's settings (pip config list), and run `make setup` again"
         )
-    if match := _UNKNOWN.search(output):
-        return f"the package index (pip config list) has no {match[1]} for this Python and machine"
+    if unknown:
+        return (
+            f"the package index has no {unknown[1]} for this Python and machine: look at pip's"
+            " settings (pip config list) and at the versions in pins.txt"
+        )
     lines = [line for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
     last = (errors or lines or ["it printed nothing"])[-1].strip()
