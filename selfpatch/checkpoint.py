@@ -18,6 +18,7 @@ from torch import Tensor
 
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
+from selfpatch.models.trunks import Trunk, trunk_from
 from selfpatch.models.vit import VARIANTS, VisionTransformer
 
 State = dict[str, Tensor]
@@ -103,12 +104,12 @@ def read_backbone(
 
 def load_backbone(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> tuple[VisionTransformer, BackboneInfo]:
+) -> tuple[Trunk, BackboneInfo]:
     """Build the trunk that a file describes, with its weights, in evaluation mode."""
     state, info = read_backbone(path)
-    vit = VisionTransformer(**info.architecture)
-    _load_strictly(vit, state, path)
-    return vit.to(device).eval(), info
+    trunk = trunk_from(info.architecture)
+    _load_strictly(trunk, state, path)
+    return trunk.to(device).eval(), info
 
 
 def load_into(vit: VisionTransformer, path: str | os.PathLike[str]) -> BackboneInfo:
@@ -133,9 +134,9 @@ def load_into(vit: VisionTransformer, path: str | os.PathLike[str]) -> BackboneI
     return info
 
 
-def _load_strictly(vit: VisionTransformer, state: State, path: str | os.PathLike[str]) -> None:
+def _load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
     """Load ``state`` or raise one sentence that lists what does not match."""
-    wanted = vit.state_dict()
+    wanted = trunk.state_dict()
     problems = [f"missing {name}" for name in wanted if name not in state]
     problems += [f"left over {name}" for name in state if name not in wanted]
     problems += [
@@ -148,7 +149,7 @@ def _load_strictly(vit: VisionTransformer, state: State, path: str | os.PathLike
         raise InputError(
             f"{path} does not fit this backbone (check variant, patch size and [CLS]): {shown}"
         )
-    vit.load_state_dict(state)
+    trunk.load_state_dict(state)
 
 
 def _read_backbone_file(path: Path, num_heads: int | None) -> tuple[State, BackboneInfo]:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.models.heads import AggregationHead
 from selfpatch.models.neighbours import NO_PATCH, match_positives, neighbour_index
-from selfpatch.objectives.dino import DINOLoss
+from selfpatch.objectives.dino import DINO
 from selfpatch.objectives.selfpatch import SelfPatchLoss
 
 
@@ -97,7 +97,8 @@ def naive_cross_entropy(student, teacher, center, student_temp, teacher_temp) ->
 
 
 def test_image_loss_equals_a_loop_over_pairs_of_views():
-    loss = DINOLoss(num_prototypes=6)
+    loss = DINO(num_prototypes=6)
+    loss.teacher_temp = 0.07
     loss.center.value.copy_(torch.randn(6))
     student, teacher = torch.randn(4, 3, 6), torch.randn(2, 3, 6)
     pairs = [
@@ -108,7 +109,7 @@ def test_image_loss_equals_a_loop_over_pairs_of_views():
         for b in range(3)
     ]
     expected = sum(pairs) / len(pairs)
-    assert float(loss(student, teacher, 0.07)) == pytest.approx(expected, rel=1e-5)
+    assert float(loss(student, teacher)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_patch_loss_counts_every_view_alike():
@@ -121,21 +122,21 @@ def test_patch_loss_counts_every_view_alike():
             rows = zip(own[view].flatten(0, 1), summary[view].flatten(0, 1), strict=True)
             values = [naive_cross_entropy(s, t, loss.center.value, 0.1, 0.04) for s, t in rows]
             per_view.append(sum(values) / len(values))
-    assert float(loss(student, teacher, 0.04)) == pytest.approx(sum(per_view) / 3, rel=1e-5)
+    assert float(loss(student, teacher)) == pytest.approx(sum(per_view) / 3, rel=1e-5)
 
 
 def test_two_prototypes_by_hand():
     """Equal teacher logits make a target of one half each: the loss is ln 2 for an even student."""
-    loss = DINOLoss(num_prototypes=2)
+    loss = DINO(num_prototypes=2)
     even = torch.zeros(2, 1, 2)
-    assert float(loss(even, even, 0.04)) == pytest.approx(math.log(2))
+    assert float(loss(even, even)) == pytest.approx(math.log(2))
 
 
 def test_center_moves_a_tenth_of_the_way_to_the_mean_of_the_views_it_looks_at():
     teacher = torch.tensor([1.0, 1.0, 4.0]).view(3, 1, 1).expand(3, 2, 5)
     for views, mean in [("all", 2.0), ("global", 1.0)]:
-        loss = DINOLoss(num_prototypes=5, center_views=views)
-        loss.update_center(teacher)
+        loss = DINO(num_prototypes=5, center_views=views)
+        loss.update(teacher)
         assert loss.center.value.tolist() == pytest.approx([0.1 * mean] * 5)
 
 
@@ -146,7 +147,7 @@ def model() -> Pretrainer:
         backbone={
             "embed_dim": 12, "num_heads": 2, "depth": 2, "patch_size": 8, "image_size": 32
         },
-        image_head={"num_prototypes": 6, **heads},
+        objective={"name": "dino", "num_prototypes": 6, **heads},
         selfpatch={"weight": 0.5, "patch_head": {"num_prototypes": 5, **heads}},
     )  # fmt: skip
 

@@ -86,7 +86,7 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
                 "image_size": side,
                 "drop_path_rate": 0.0,
             },
-            "model.image_head": head("image_head"),
+            "model.objective": head("image_head"),
             "model.selfpatch.patch_head": head("patch_head"),
             "optim_wrapper.clip_norm": 3.0,
             "custom_hooks.0.lr": steps[1]["lr"] * 256 / meta["batch"],
@@ -172,7 +172,7 @@ def is_attention_key_bias(name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("loss", "name"), [("image_loss", "center"), ("patch_loss", "patch_center")]
+    ("loss", "name"), [("objective", "center"), ("patch_loss", "patch_center")]
 )
 def test_final_centers_are_the_references(run, loss, name):
     center = getattr(run["model"], loss).center.value

@@ -32,8 +32,8 @@ TINY = {
     "model.backbone.patch_size": 8,
     "model.backbone.image_size": 32,
     "model.backbone.drop_path_rate": 0.2,
-    "model.image_head.num_prototypes": 32,
-    "model.image_head.hidden_dim": 16,
+    "model.objective.num_prototypes": 32,
+    "model.objective.hidden_dim": 16,
     "train_cfg.max_epochs": 2,
     "default_hooks.logger.interval": 1,
 }

@@ -7,4 +7,4 @@ Expect:   A falling loss.
 
 _base_ = ["demo_selfpatch.py"]
 
-model = dict(selfpatch=None, image_loss=dict(center_views="global"))
+model = dict(selfpatch=None, objective=dict(center_views="global"))

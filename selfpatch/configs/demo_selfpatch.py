@@ -16,7 +16,7 @@ views = [
 train_dataloader = dict(dataset=dict(views=views), num_workers=2, pin_memory=False)
 model = dict(
     backbone=dict(variant="vit_tiny", depth=6, image_size=96, drop_path_rate=0.0),
-    image_head=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128),
+    objective=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128),
     selfpatch=dict(patch_head=dict(num_prototypes=512, hidden_dim=512, bottleneck_dim=128)),
 )
 train_cfg = dict(max_epochs=10)

@@ -10,7 +10,7 @@ Expect:   Mask R-CNN 1x on COCO 40.8 box AP, 37.3 mask AP; Semantic FPN 40k on A
 
 _base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
 
-model = dict(selfpatch=None, image_loss=dict(center_views="global"))
+model = dict(selfpatch=None, objective=dict(center_views="global"))
 custom_hooks = [
     dict(
         type="PretrainSchedules",

@@ -18,8 +18,7 @@ model = dict(
         type="ViewPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
     ),
     backbone=dict(variant="vit_small", patch_size=16, drop_path_rate=0.1),
-    image_head=dict(num_prototypes=65536),
-    image_loss=dict(center_views="all"),
+    objective=dict(name="dino", num_prototypes=65536, center_views="all"),
     selfpatch=dict(
         weight=0.1, patch_head=dict(num_prototypes=4096), k=4, neighbourhood=3, border="wrap"
     ),

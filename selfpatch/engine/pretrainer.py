@@ -7,8 +7,14 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from selfpatch.errors import InputError
+from selfpatch.models.heads import ProjectionHead
 from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
-from selfpatch.objectives.dino import DINOLoss
+from selfpatch.models.swin import SWIN_VARIANTS
+from selfpatch.models.trunks import build_trunk
+from selfpatch.objectives.dino import DINO
+from selfpatch.objectives.moby import MoBY
+from selfpatch.objectives.mocov3 import MoCoV3
 from selfpatch.objectives.selfpatch import SelfPatchLoss
 
 
@@ -35,70 +41,94 @@ class ViewPreprocessor(BaseDataPreprocessor):
         return {"views": [(view.float() - self.mean) / self.std for view in views]}
 
 
+OBJECTIVES = {"dino": DINO, "moby": MoBY, "mocov3": MoCoV3}
+"""Image objectives by the name that a config gives them."""
+
+
 @MODELS.register_module()
 class Pretrainer(BaseModel):
-    """DINO, with or without SelfPatch.
+    """An image objective, with or without SelfPatch.
 
     Args:
-        backbone: Arguments of :func:`selfpatch.models.vit.build_vit`.
-        image_head: Arguments of the image's projection head; ``num_prototypes`` at least.
-        image_loss: Further arguments of :class:`DINOLoss`.
-        selfpatch: Arguments of SelfPatch: ``weight`` (lambda of Eq. 8), ``patch_head``, and those
-            of :class:`SelfPatchNetwork`. None trains the host method alone.
+        backbone: Arguments of :func:`selfpatch.models.trunks.build_trunk`.
+        objective: ``name`` of the image objective (``dino``, ``moby``, ``mocov3``) and its
+            arguments.
+        selfpatch: ``weight`` (lambda of Eq. 8), ``patch_head``, ``views`` that the patch loss
+            looks at (``all`` or ``global``), and arguments of :class:`SelfPatchNetwork`. None
+            trains the host method alone.
+        freeze_patch_embed: Keep the patch projection as it was initialised, as MoCo-v3 does.
         data_preprocessor: See :class:`ViewPreprocessor`.
     """
 
     def __init__(
         self,
         backbone: dict[str, Any],
-        image_head: dict[str, Any],
-        image_loss: dict[str, Any] | None = None,
+        objective: dict[str, Any],
         selfpatch: dict[str, Any] | None = None,
+        freeze_patch_embed: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
-        self.momentum = 1.0  # both are set before each iteration, see PretrainSchedules
-        self.teacher_temp = 0.04
-        self.image_loss = DINOLoss(image_head["num_prototypes"], **(image_loss or {}))
-        teacher_backbone = {**backbone, "drop_path_rate": 0.0}
-        if selfpatch is None:
-            self.patch_loss, self.patch_weight = None, 0.0
-            self.student: ImageNetwork | SelfPatchNetwork = ImageNetwork(backbone, image_head)
-            self.teacher: ImageNetwork | SelfPatchNetwork
-            self.teacher = ImageNetwork(teacher_backbone, image_head)
-        else:
-            options = dict(selfpatch)
-            self.patch_weight = options.pop("weight")
-            self.patch_loss = SelfPatchLoss(options["patch_head"]["num_prototypes"])
-            self.student = SelfPatchNetwork(backbone, image_head, **options)
-            self.teacher = SelfPatchNetwork(teacher_backbone, image_head, **options)
+        self.momentum = 1.0  # set before each iteration, see PretrainSchedules
+        arguments = dict(objective)
+        name = arguments.pop("name")
+        if name not in OBJECTIVES:
+            raise InputError(f"there is no objective {name!r}; choose from {', '.join(OBJECTIVES)}")
+        self.objective = OBJECTIVES[name](**arguments)
+        options = dict(selfpatch or {})
+        self.patch_weight = options.pop("weight", 0.0)
+        self.patch_views = options.pop("views", "all")
+        self.patch_loss = (
+            SelfPatchLoss(options["patch_head"]["num_prototypes"]) if options else None
+        )
+        self.method = name if selfpatch is None else f"{name}+selfpatch"
+        self.student = self._network(backbone, options)
+        self.teacher = self._network({**backbone, "drop_path_rate": 0.0}, options)
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
+        if freeze_patch_embed:
+            self.student.backbone.patch_embed.requires_grad_(False)
 
-    @property
-    def method(self) -> str:
-        """Name of the method, for the backbone file."""
-        return "dino" if self.patch_loss is None else "dino+selfpatch"
+    def _network(
+        self, backbone: dict[str, Any], selfpatch: dict[str, Any]
+    ) -> ImageNetwork | SelfPatchNetwork:
+        """The network of student or teacher: with SelfPatch's heads if there are options for it."""
+        if not selfpatch:
+            own: dict[str, Any] = {"final_norm": True}
+            if backbone.get("variant") not in SWIN_VARIANTS:
+                own["class_token"] = True
+            trunk = build_trunk(**{**backbone, **own})
+            return ImageNetwork(trunk, self.objective.build_head(trunk.embed_dim))
+        trunk = build_trunk(**backbone)
+        patch_head = ProjectionHead(trunk.embed_dim, **selfpatch["patch_head"])
+        image_head = self.objective.build_head(trunk.embed_dim)
+        return SelfPatchNetwork(trunk, image_head, **{**selfpatch, "patch_head": patch_head})
 
     def forward(self, views: list[Tensor], mode: str = "loss") -> dict[str, Tensor]:
         """V views, each (B, 3, h, w), global ones first -> total loss and its terms."""
         student = self.student(views)
         with torch.no_grad():
             teacher = self.teacher.targets(self.teacher_views(views))
-        losses = {"cls_loss": self.image_loss(student.image, teacher.image, self.teacher_temp)}
-        self.image_loss.update_center(teacher.image)
+        losses = {"cls_loss": self.objective(student.image, teacher.image)}
+        self.objective.update(teacher.image)
         total = losses["cls_loss"]
         if self.patch_loss is not None:
-            losses["patch_loss"] = self.patch_loss(
-                student.patches, teacher.patches, self.teacher_temp
-            )
-            self.patch_loss.update_center(teacher.patches)
+            losses["patch_loss"] = self.patch_loss(student.patches, teacher.patches)
+            self.patch_loss.update(teacher.patches)
             total = total + self.patch_weight * losses["patch_loss"]
         return {"loss": total, **losses}
 
     def teacher_views(self, views: list[Tensor]) -> list[Tensor]:
-        """The views the teacher has to see: all for the patch loss, else the global ones."""
-        return views if self.patch_loss is not None else views[: self.image_loss.num_global]
+        """The views the teacher has to see: those of the patch loss, else the global ones."""
+        if self.patch_loss is not None and self.patch_views == "all":
+            return views
+        return views[: self.objective.num_views]
+
+    def set_teacher_temp(self, value: float) -> None:
+        """Sharpen the targets of every loss that has some with this temperature."""
+        for loss in (self.objective, self.patch_loss):
+            if isinstance(loss, DINO | SelfPatchLoss):
+                loss.teacher_temp = value
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss to minimise, and what to log; mmengine would add the terms up once more."""

@@ -77,8 +77,8 @@ class PretrainSchedules(Hook):
         wrapper.last_layer_frozen = runner.epoch < self.freeze_last_layer_epochs
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         model.momentum = cosine(step, num_steps, *self.momentum)
-        model.teacher_temp = linear_warmup(
-            runner.epoch, self.teacher_temp_warmup_epochs, *self.teacher_temp
+        model.set_teacher_temp(
+            linear_warmup(runner.epoch, self.teacher_temp_warmup_epochs, *self.teacher_temp)
         )
 
 

@@ -169,3 +169,41 @@ class PrototypeLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(..., width_in) -> (..., num_prototypes)."""
         return F.linear(x, self.weight_g * F.normalize(self.weight_v, dim=1))
+
+
+class EmbeddingHead(nn.Module):
+    """The MLP with batch normalisation of MoBY and MoCo-v3, as projector or predictor.
+
+    Batch statistics are taken over the images of one view, as both methods do.
+
+    Args:
+        width_in: Width of the input.
+        num_layers: Linear layers.
+        hidden_dim: Width between them.
+        out_dim: Width K of the output.
+        bias: Give the linear layers a bias.
+        last_norm: End with a batch normalisation without learned scale and shift.
+    """
+
+    def __init__(
+        self,
+        width_in: int,
+        num_layers: int,
+        hidden_dim: int = 4096,
+        out_dim: int = 256,
+        bias: bool = True,
+        last_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        widths = [width_in] + [hidden_dim] * (num_layers - 1) + [out_dim]
+        layers: list[nn.Module] = []
+        for width, width_out in pairwise(widths):
+            layers += [nn.Linear(width, width_out, bias=bias), nn.BatchNorm1d(width_out), nn.ReLU()]
+        del layers[-2:]
+        if last_norm:
+            layers.append(nn.BatchNorm1d(out_dim, affine=False))
+        self.mlp = nn.Sequential(*layers)
+
+    def forward(self, views: Tensor) -> Tensor:
+        """(V, B, width_in) -> (V, B, out_dim)."""
+        return torch.stack([self.mlp(view) for view in views])

@@ -11,24 +11,31 @@ NO_PATCH = -1
 
 
 @lru_cache(maxsize=64)
-def neighbour_index(rows: int, columns: int, size: int = 3, border: str = "wrap") -> Tensor:
+def neighbour_index(rows: int, columns: int, size: int | str = 3, border: str = "wrap") -> Tensor:
     """The neighbours N(i) of every patch of a grid.
 
     Args:
         rows: Rows of the grid.
         columns: Columns of the grid.
-        size: Side of the square neighbourhood, odd; 3 gives the 8 adjacent patches.
+        size: Side of the square neighbourhood, odd; 3 gives the 8 adjacent patches, ``all`` every
+            other patch of the image.
         border: ``wrap`` continues at the opposite edge, as the reference does; ``clip`` keeps to
             the image.
 
     Returns:
-        int64 (rows * columns, size**2 - 1): patch indices in rising order, each once and never
+        int64 (rows * columns, M) with M = size**2 - 1, or rows * columns - 1 for ``all``: patch
+        indices in rising order, each once and never
         the patch itself; :data:`NO_PATCH` fills up where there are fewer.
     """
     if border not in ("wrap", "clip"):
         raise ValueError(f"border must be 'wrap' or 'clip', not {border!r}")
-    if size < 3 or size % 2 == 0:
-        raise ValueError(f"the neighbourhood's size must be odd and at least 3, not {size}")
+    if size == "all":
+        every = torch.arange(rows * columns).expand(rows * columns, -1)
+        return every[~torch.eye(rows * columns, dtype=torch.bool)].view(rows * columns, -1)
+    if not isinstance(size, int) or size < 3 or size % 2 == 0:
+        raise ValueError(
+            f"the neighbourhood's size must be odd and at least 3, or 'all', not {size!r}"
+        )
     reach = range(-(size // 2), size // 2 + 1)
     index = torch.full((rows * columns, size**2 - 1), NO_PATCH)
     for patch in range(rows * columns):
@@ -72,3 +79,11 @@ def match_positives(tokens: Tensor, neighbours: Tensor, k: int) -> Tensor:
     similarity = neighbour_similarity(tokens, neighbours)
     rank = similarity.topk(min(k, neighbours.shape[1]), dim=-1).indices
     return neighbours.expand(len(tokens), -1, -1).gather(2, rank)
+
+
+def mean_of_positives(tokens: Tensor, positives: Tensor) -> Tensor:
+    """Tokens (B, N, D), positives int64 (B, N, k) -> their mean per patch (B, N, D)."""
+    weights = tokens.new_zeros(*tokens.shape[:2], tokens.shape[1])
+    kept = (positives != NO_PATCH).to(tokens.dtype)
+    weights.scatter_add_(2, positives.clamp(min=0), kept)
+    return weights @ tokens / kept.sum(-1, keepdim=True).clamp(min=1)

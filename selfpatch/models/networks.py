@@ -1,22 +1,22 @@
 """Views -> logits: the trunk f with its heads, as student and as teacher."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from selfpatch.models.heads import AggregationHead, ProjectionHead
-from selfpatch.models.neighbours import match_positives, neighbour_index
-from selfpatch.models.vit import build_vit
+from selfpatch.models.neighbours import match_positives, mean_of_positives, neighbour_index
+from selfpatch.models.trunks import Trunk
 
 
 class Logits(NamedTuple):
     """What a network says of V views of B images.
 
     Attributes:
-        image: (V, B, K), one row of logits per view.
+        image: (V, B, K), one row per view: logits or an embedding, as the objective's head gives.
         patches: One tensor (v, B, N, K') for each run of v views of equal size; their v add up
             to V. Empty for a network without patch head.
     """
@@ -32,20 +32,32 @@ def batches_of_equal_size(views: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 class ImageNetwork(nn.Module):
-    """f and g of the host method (Eq. 2): the trunk's own [CLS] token -> image logits."""
+    """f and g of the host method (Eq. 2): the trunk's own image token -> image logits.
 
-    def __init__(self, backbone: dict[str, Any], image_head: dict[str, Any]) -> None:
+    Args:
+        backbone: A trunk with a final norm; its [CLS] token stands for the image, or the mean of
+            its tokens if it has none.
+        image_head: The projection head g, (V, B, D) -> (V, B, K).
+    """
+
+    def __init__(self, backbone: Trunk, image_head: nn.Module) -> None:
         super().__init__()
-        self.backbone = build_vit(**{**backbone, "class_token": True, "final_norm": True})
-        self.image_head = ProjectionHead(self.backbone.embed_dim, **image_head)
+        self.backbone = backbone
+        self.image_head = image_head
 
     def forward(self, views: Sequence[Tensor]) -> Logits:
         """Views, each (B, 3, h, w) -> their image logits."""
-        summaries = []
+        images = []
         for batch in batches_of_equal_size(views):
             tokens = self.backbone(batch.flatten(0, 1))
-            summaries.append(self.backbone.norm(tokens[:, 0]).unflatten(0, batch.shape[:2]))
-        return Logits(self.image_head(torch.cat(summaries)), [])
+            images.append(self.image_token(tokens).unflatten(0, batch.shape[:2]))
+        return Logits(self.image_head(torch.cat(images)), [])
+
+    def image_token(self, tokens: Tensor) -> Tensor:
+        """Tokens (B, prefix + N, D) -> (B, D)."""
+        if self.backbone.num_prefix_tokens:
+            return self.backbone.norm(tokens[:, 0])
+        return self.backbone.norm(tokens).mean(1)
 
     def targets(self, views: Sequence[Tensor]) -> Logits:
         """As teacher the network does what it does as student."""
@@ -56,36 +68,40 @@ class SelfPatchNetwork(nn.Module):
     """f, h, g and g': the image's summary, and the patches or their summaries -> logits.
 
     Args:
-        backbone: Arguments of :func:`build_vit`; the trunk has neither [CLS] nor final norm.
-        image_head: Arguments of the image's :class:`ProjectionHead` g.
-        patch_head: Arguments of the patches' :class:`ProjectionHead` g'.
-        k: Positives per patch.
-        neighbourhood: Side of the square neighbourhood, in patches.
+        backbone: A trunk; without [CLS] and final norm in the paper's setting.
+        image_head: The image's projection head g, (V, B, D) -> (V, B, K).
+        patch_head: The patches' projection head g'.
+        k: Positives per patch; ``all`` keeps every neighbour.
+        neighbourhood: Side of the square neighbourhood in patches, or ``all`` other patches.
         border: ``wrap`` or ``clip``, see :func:`neighbour_index`.
+        aggregation: How a patch's positives become its summary, see :data:`AGGREGATIONS`.
     """
 
     def __init__(
         self,
-        backbone: dict[str, Any],
-        image_head: dict[str, Any],
-        patch_head: dict[str, Any],
-        k: int = 4,
-        neighbourhood: int = 3,
+        backbone: Trunk,
+        image_head: nn.Module,
+        patch_head: ProjectionHead,
+        k: int | str = 4,
+        neighbourhood: int | str = 3,
         border: str = "wrap",
+        aggregation: str = "attention",
     ) -> None:
         super().__init__()
-        self.backbone = build_vit(**backbone)
-        dim, heads = self.backbone.embed_dim, self.backbone.architecture["num_heads"]
-        self.aggregation_head = AggregationHead(dim, heads)
-        self.image_head = ProjectionHead(dim, **image_head)
-        self.patch_head = ProjectionHead(dim, **patch_head)
+        if aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation must be one of {', '.join(AGGREGATIONS)}")
+        self.backbone = backbone
+        self.aggregation_head = AggregationHead(backbone.embed_dim, backbone.num_heads)
+        self.image_head = image_head
+        self.patch_head = patch_head
         self.k, self.neighbourhood, self.border = k, neighbourhood, border
+        self.aggregate = AGGREGATIONS[aggregation]
 
     def forward(self, views: Sequence[Tensor]) -> Logits:
         """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves."""
         images, patches = [], []
         for batch in batches_of_equal_size(views):
-            tokens = self.backbone(batch.flatten(0, 1))
+            tokens = self.backbone(batch.flatten(0, 1))[:, self.backbone.num_prefix_tokens :]
             image = self.aggregation_head.summarize_image(tokens)
             images.append(image.unflatten(0, batch.shape[:2]))
             own = self.patch_head(self.aggregation_head.norm(tokens))
@@ -96,9 +112,10 @@ class SelfPatchNetwork(nn.Module):
         """As teacher (Eq. 6-7): the image's summary y and the patches' summaries y^(i)."""
         images, patches = [], []
         for batch in batches_of_equal_size(views):
-            tokens = self.backbone(batch.flatten(0, 1))
-            positives = self.positives(batch, tokens)
-            image, summaries = self.aggregation_head.summarize(tokens, positives)
+            tokens = self.backbone(batch.flatten(0, 1))[:, self.backbone.num_prefix_tokens :]
+            image, summaries = self.aggregate(
+                self.aggregation_head, tokens, self.positives(batch, tokens)
+            )
             images.append(image.unflatten(0, batch.shape[:2]))
             patches.append(self.patch_head(summaries).unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), patches)
@@ -106,5 +123,28 @@ class SelfPatchNetwork(nn.Module):
     def positives(self, batch: Tensor, tokens: Tensor) -> Tensor:
         """P(i) of every patch of the views (v, B, 3, h, w): int64 (v * B, N, k)."""
         grid = self.backbone.grid(batch)
-        neighbours = neighbour_index(*grid, self.neighbourhood, self.border)
-        return match_positives(tokens, neighbours.to(tokens.device), self.k)
+        neighbours = neighbour_index(*grid, self.neighbourhood, self.border).to(tokens.device)
+        k = neighbours.shape[1] if self.k == "all" else int(self.k)
+        return match_positives(tokens, neighbours, k)
+
+
+def by_attention(head: AggregationHead, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """The paper's y^(i): h over the positives (Eq. 5)."""
+    return head.summarize(tokens, positives)
+
+
+def by_mean(head: AggregationHead, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """The normalised mean of the positives in the place of h."""
+    return head.summarize_image(tokens), head.norm(mean_of_positives(tokens, positives))
+
+
+def by_nothing(head: AggregationHead, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """The teacher's own patch: no neighbour enters, a plain patch-to-patch distillation."""
+    return head.summarize_image(tokens), head.norm(tokens)
+
+
+AGGREGATIONS: dict[str, Callable[[AggregationHead, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "attention": by_attention,
+    "mean": by_mean,
+    "none": by_nothing,
+}

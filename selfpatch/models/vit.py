@@ -37,6 +37,8 @@ class VisionTransformer(nn.Module):
         class_token: Prepend a learned [CLS] token, which has a positional embedding of its own.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller, ``vit.norm(...)``.
         drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
+        fixed_positions: Do not train the positional embedding; it is made of sines and cosines of
+            row and column, as in MoCo-v3.
         activation_checkpointing: Recompute each block in the backward pass to save memory.
     """
 
@@ -52,6 +54,7 @@ class VisionTransformer(nn.Module):
         class_token: bool = False,
         final_norm: bool = False,
         drop_path_rate: float = 0.0,
+        fixed_positions: bool = False,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class VisionTransformer(nn.Module):
             "class_token": class_token,
             "final_norm": final_norm,
         }
-        self.embed_dim = embed_dim
+        self.embed_dim, self.num_heads = embed_dim, num_heads
         self.patch_size = patch_size
         self.num_prefix_tokens = int(class_token)
         self.activation_checkpointing = activation_checkpointing
@@ -89,6 +92,10 @@ class VisionTransformer(nn.Module):
         )
         self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
         self.init_weights()
+        if fixed_positions:
+            patches = sine_cosine_positions(self.native_grid, self.native_grid, embed_dim)
+            self.pos_embed.data.zero_()[:, self.num_prefix_tokens :] = patches
+            self.pos_embed.requires_grad_(False)
 
     def init_weights(self) -> None:
         """DINO's initialisation: truncated normals of std 0.02, biases 0, norms 1."""
@@ -168,6 +175,14 @@ def init_transformer_weights(module: nn.Module) -> None:
         nn.init.trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def sine_cosine_positions(rows: int, columns: int, embed_dim: int) -> Tensor:
+    """MoCo-v3's fixed positions: (rows * columns, D), a quarter each sin x, cos x, sin y, cos y."""
+    frequencies = 10000.0 ** -(torch.arange(embed_dim // 4) / (embed_dim // 4))
+    y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
+    angles = [side.flatten()[:, None] * frequencies for side in (x, y)]
+    return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
 
 
 def build_vit(variant: str = "vit_small", **overrides: Any) -> VisionTransformer:

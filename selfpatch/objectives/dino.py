@@ -1,12 +1,15 @@
 """Image logits -> DINO's image loss (Eq. 6 with DINO's distance)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from selfpatch.models.heads import ProjectionHead
 from selfpatch.objectives.distillation import Center
 
 
-class DINOLoss(nn.Module):
+class DINO(nn.Module):
     """Cross-entropy of every student view against the teacher's other, global views.
 
     Args:
@@ -16,33 +19,40 @@ class DINOLoss(nn.Module):
         center_momentum: Momentum of the centre.
         center_views: ``all`` views' teacher logits move the centre, as in the reference of
             SelfPatch, or the ``global`` ones, as in DINO.
+        **head: Further arguments of :class:`ProjectionHead`.
     """
 
     def __init__(
         self,
-        num_prototypes: int,
+        num_prototypes: int = 65536,
         num_global: int = 2,
         student_temp: float = 0.1,
         center_momentum: float = 0.9,
         center_views: str = "global",
+        **head: Any,
     ) -> None:
         super().__init__()
         if center_views not in ("all", "global"):
             raise ValueError(f"center_views must be 'all' or 'global', not {center_views!r}")
-        self.num_global = num_global
+        self.head_arguments = {"num_prototypes": num_prototypes, **head}
+        self.num_views = num_global
         self.student_temp = student_temp
+        self.teacher_temp = 0.04  # set before each iteration, see PretrainSchedules
         self.center_views = center_views
         self.center = Center(num_prototypes, center_momentum)
 
-    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+    def build_head(self, embed_dim: int) -> nn.Module:
+        """The projection head g."""
+        return ProjectionHead(embed_dim, **self.head_arguments)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Mean cross-entropy over all pairs of a teacher's global view and another student view.
 
         Args:
             student: (V, B, K).
             teacher: (num_global or more, B, K).
-            teacher_temp: Temperature of the teacher.
         """
-        targets = self.center.targets(teacher[: self.num_global], teacher_temp)
+        targets = self.center.targets(teacher[: self.num_views], self.teacher_temp)
         with torch.autocast(student.device.type, enabled=False):
             logits = student.float() / self.student_temp
             # t: teacher's view, v: student's view, b: image, k: prototype
@@ -51,6 +61,6 @@ class DINOLoss(nn.Module):
         same_view = torch.eye(*losses.shape[:2], dtype=torch.bool, device=losses.device)
         return losses[~same_view].mean()
 
-    def update_center(self, teacher: Tensor) -> None:
+    def update(self, teacher: Tensor) -> None:
         """Move the centre towards the teacher's logits (V, B, K) of this step."""
-        self.center.update(teacher if self.center_views == "all" else teacher[: self.num_global])
+        self.center.update(teacher if self.center_views == "all" else teacher[: self.num_views])

@@ -24,26 +24,29 @@ class SelfPatchLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.student_temp = student_temp
+        self.teacher_temp = 0.04  # set before each iteration, see PretrainSchedules
         self.center = Center(num_prototypes, center_momentum)
 
-    def forward(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor], teacher_temp: float
-    ) -> Tensor:
+    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """Mean over views of the mean over images and patches (Eq. 7).
 
         Args:
             student: Tensors (v, B, N, K'), one per run of v equally sized views.
-            teacher: Like ``student``.
-            teacher_temp: Temperature of the teacher.
+            teacher: Like ``student``; where it saw fewer views, those are the first ones, and the
+                student's others do not count.
         """
         per_view = [
-            cross_entropy(own, self.center.targets(summary, teacher_temp), self.student_temp)
+            cross_entropy(
+                own[: len(summary)],
+                self.center.targets(summary, self.teacher_temp),
+                self.student_temp,
+            )
             .flatten(1)
             .mean(1)
-            for own, summary in zip(student, teacher, strict=True)
+            for own, summary in zip(student, teacher, strict=False)
         ]
         return torch.cat(per_view).mean()
 
-    def update_center(self, teacher: Sequence[Tensor]) -> None:
+    def update(self, teacher: Sequence[Tensor]) -> None:
         """Move the centre towards the mean of the teacher's patches, (v, B, N, K') each."""
         self.center.update(*teacher)

@@ -1,0 +1,86 @@
+"""View -> tokens: the Swin Transformer trunk, timm's blocks without their classifier."""
+
+from typing import Any
+
+from timm.models.swin_transformer import SwinTransformer
+from torch import Tensor, nn
+
+from selfpatch.errors import InputError
+
+# Width, depths and heads per stage: those of the Swin Transformer paper.
+SWIN_VARIANTS: dict[str, dict[str, Any]] = {
+    "swin_tiny": {"embed_dim": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)},
+    "swin_small": {"embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)},
+}
+
+
+class Swin(nn.Module):
+    """Swin Transformer whose tokens are those of the last stage; views of any size.
+
+    Stages whose grid does not divide into windows are padded, as in timm.
+
+    Args:
+        embed_dim: Width of the first stage; the last one is 8 times as wide.
+        depths: Blocks per stage.
+        num_heads: Attention heads per stage.
+        window_size: Side of a window, in tokens.
+        image_size: Side that the relative positions are laid out for; it stores no positions.
+        final_norm: Own a LayerNorm for the last tokens; applied by the caller.
+        drop_path_rate: Stochastic depth, rising linearly to this rate.
+    """
+
+    num_prefix_tokens = 0
+    patch_size = 32
+    """Pixels per token of the last stage."""
+
+    def __init__(
+        self,
+        *,
+        embed_dim: int,
+        depths: tuple[int, ...],
+        num_heads: tuple[int, ...],
+        window_size: int = 7,
+        image_size: int = 224,
+        final_norm: bool = False,
+        drop_path_rate: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.architecture: dict[str, Any] = {
+            "family": "swin",
+            "embed_dim": embed_dim,
+            "depths": list(depths),
+            "num_heads": list(num_heads),
+            "window_size": window_size,
+            "image_size": image_size,
+            "final_norm": final_norm,
+        }
+        self.embed_dim = embed_dim * 2 ** (len(depths) - 1)
+        self.num_heads = num_heads[-1]
+        swin = SwinTransformer(
+            img_size=image_size,
+            embed_dim=embed_dim,
+            depths=tuple(depths),
+            num_heads=tuple(num_heads),
+            window_size=window_size,
+            strict_img_size=False,
+            num_classes=0,
+            drop_path_rate=drop_path_rate,
+        )
+        self.patch_embed, self.layers = swin.patch_embed, swin.layers
+        self.norm = nn.LayerNorm(self.embed_dim, eps=1e-5) if final_norm else nn.Identity()
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """(rows, columns) of the last stage's tokens for ``images`` (B, 3, H, W).
+
+        Raises:
+            InputError: The images' sides are not multiples of the patch size of 32.
+        """
+        height, width = images.shape[-2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise InputError(f"Swin takes sides that are multiples of 32, not {height}x{width}")
+        return height // self.patch_size, width // self.patch_size
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, D), before any norm."""
+        self.grid(images)
+        return self.layers(self.patch_embed(images)).flatten(1, 2)
