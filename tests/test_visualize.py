@@ -124,9 +124,12 @@ def test_paint_mask_touches_only_the_mask():
     assert (np.delete(drawn.reshape(-1, 3), 5 * 60 + 7, axis=0) == 100).all()
 
 
-def test_unlabelled_pixels_are_not_painted():
+def test_a_class_without_a_colour_is_not_painted():
     classes = np.full((40, 60), 255, np.uint8)
-    assert paint_classes(PICTURE, classes).tobytes() == PICTURE.tobytes()
+    classes[0, 0] = 3
+    drawn = np.asarray(paint_classes(PICTURE, classes, {3: (200, 0, 0)}, share=1.0))
+    assert drawn[0, 0].tolist() == [200, 0, 0]
+    assert (drawn[1:] == 100).all()
 
 
 def test_a_strip_sets_images_side_by_side():

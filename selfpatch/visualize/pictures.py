@@ -1,6 +1,6 @@
 """Maps, boxes and masks -> drawn on an image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -67,11 +67,13 @@ def paint_mask(
     return Image.fromarray(np.where(mask[..., None], tinted, pixels).round().astype(np.uint8))
 
 
-def paint_classes(image: Image.Image, classes: np.ndarray, share: float = 0.6) -> Image.Image:
-    """Tint every class of a semantic map (H, W) in its own colour; class 255 stays as it is."""
-    for index in np.unique(classes):
-        if index != 255:
-            image = paint_mask(image, classes == index, COLORS[index % len(COLORS)], share)
+def paint_classes(
+    image: Image.Image, classes: np.ndarray, colors: Mapping[int, Color], share: float = 0.65
+) -> Image.Image:
+    """Tint the classes of a semantic map (H, W); a class without a colour stays as it is."""
+    for index in np.unique(classes).tolist():
+        if index in colors:
+            image = paint_mask(image, classes == index, colors[index], share)
     return image
 
 

@@ -1,0 +1,242 @@
+"""What the runs left -> the report's pictures."""
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from selfpatch.checkpoint import load_backbone
+from selfpatch.demo.plan import Data
+from selfpatch.models.vit import VisionTransformer
+from selfpatch.visualize.attention import patch_attention, patch_similarity, top_share
+from selfpatch.visualize.pictures import (
+    draw_instances,
+    heat,
+    highlight,
+    paint_classes,
+    to_input,
+    video_strip,
+)
+
+Json = dict[str, Any]
+RUN_COLORS = ("#8a8f98", "#c8502d")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One of the two compared runs: its name, and the folder that holds all it made."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and what is to be read under it."""
+
+    image: Image.Image
+    caption: str
+
+
+def loss_curves(runs: Sequence[Run]) -> str:
+    """Total, image and patch loss of every run over its steps, as SVG."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    panels = {"loss": "total loss", "cls_loss": "image loss", "patch_loss": "patch loss"}
+    figure = Figure(figsize=(10.5, 3.0), layout="constrained")
+    FigureCanvasSVG(figure)
+    for axis, (key, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
+        for run, color in zip(runs, RUN_COLORS, strict=False):
+            points = [(line["step"], line[key]) for line in scalars(run) if key in line]
+            if points:
+                axis.plot(*zip(*points, strict=True), color=color, lw=1.8, label=run.name)
+        axis.set_title(title, fontsize=10, loc="left")
+        axis.set_xlabel("step", fontsize=9)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.grid(alpha=0.25)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False, fontsize=8)
+    text = io.StringIO()
+    figure.savefig(text, format="svg")
+    return text.getvalue()
+
+
+def scalars(run: Run) -> list[Json]:
+    """The log of a pretraining run: a dict per logged step."""
+    logs = sorted((run.folder / "pretrain").glob("*/vis_data/scalars.json"))
+    lines = [line for log in logs for line in log.read_text().splitlines() if line.strip()]
+    return [entry for entry in map(json.loads, lines) if "loss" in entry]
+
+
+def validation_scenes(data: Data, count: int) -> list[tuple[Json, list[Json]]]:
+    """The first validation images with two to six instances, and those instances."""
+    described = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
+    chosen: list[tuple[Json, list[Json]]] = []
+    for image in described["images"]:
+        instances = [
+            entry
+            for entry in described["annotations"]
+            if entry["image_id"] == image["id"] and not entry["iscrowd"]
+        ]
+        if 2 <= len(instances) <= 6 and len(chosen) < count:
+            chosen.append((image, instances))
+    return chosen
+
+
+def attention_rows(data: Data, runs: Sequence[Run], count: int = 2) -> list[list[Picture]]:
+    """Per image and run: where one patch of the largest instance looks, what it resembles."""
+    rows = []
+    for image, instances in validation_scenes(data, count):
+        picture = open_rgb(data.coco / "val2017" / image["file_name"])
+        largest = max(instances, key=lambda entry: entry["area"])
+        mask = decode(largest["segmentation"], image)
+        for run in runs:
+            path = run.folder / "backbone.safetensors"
+            if path.is_file():
+                rows.append(attention_row(path, run.name, picture, mask))
+    return rows
+
+
+def attention_row(path: Path, name: str, picture: Image.Image, mask: np.ndarray) -> list[Picture]:
+    """The asking patch, its attention, the tenth it attends to most, its similarity."""
+    vit, _ = load_backbone(path)
+    assert isinstance(vit, VisionTransformer), "the demo pretrains nothing else"
+    scaled, tensor = to_input(picture, vit.patch_size, 20 * vit.patch_size)
+    patch = central_patch(mask, vit.grid(tensor))
+    attended = patch_attention(vit, tensor, patch)
+    similar = patch_similarity(vit, tensor, patch)
+    return [
+        Picture(highlight(scaled, attended >= 0, patch), f"{name}: the asking patch"),
+        Picture(heat(scaled, attended, patch), "its attention in the last block"),
+        Picture(highlight(scaled, top_share(attended), patch), "the 10 % it attends to most"),
+        Picture(heat(scaled, similar, patch), "cosine similarity of its token"),
+    ]
+
+
+def central_patch(mask: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
+    """The patch of a grid that lies most inside a mask (H, W): farthest from what is outside."""
+    small = Image.fromarray(mask.astype(np.uint8) * 255).resize(grid[::-1], Image.Resampling.BOX)
+    inside = np.asarray(small).astype(float)
+    padded = np.pad(inside, 1)
+    rows, columns = grid
+    around = sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3))
+    row, column = np.unravel_index(np.argmax(inside * 4 + around), grid)
+    return int(row), int(column)
+
+
+def detection_rows(data: Data, runs: Sequence[Run], count: int = 3) -> list[list[Picture]]:
+    """Per image: the true instances, and as many of the surest found ones, per run."""
+    annotations = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
+    names = {entry["id"]: entry["name"] for entry in annotations["categories"]}
+    rows = []
+    for image, truth in validation_scenes(data, count):
+        picture = open_rgb(data.coco / "val2017" / image["file_name"])
+        row = [Picture(instances_picture(picture, truth, image, names), "ground truth")]
+        for run in runs:
+            path = run.folder / "coco-mask-rcnn" / "predictions.segm.json"
+            if path.is_file():
+                found = [e for e in json.loads(path.read_text()) if e["image_id"] == image["id"]]
+                found = sorted(found, key=lambda entry: -entry["score"])[: len(truth)]
+                row.append(Picture(instances_picture(picture, found, image, names), run.name))
+        rows.append(row)
+    return rows
+
+
+def instances_picture(
+    picture: Image.Image, entries: Sequence[Json], image: Json, names: dict[int, str]
+) -> Image.Image:
+    """Instances in COCO's form, drawn over their image; labelled with their score, if any."""
+    labels = [
+        names[entry["category_id"]] + (f" {entry['score']:.2f}" if "score" in entry else "")
+        for entry in entries
+    ]
+    masks = [decode(entry["segmentation"], image) for entry in entries]
+    return draw_instances(picture, [entry["bbox"] for entry in entries], labels, masks)
+
+
+def decode(shape: Any, image: Json) -> np.ndarray:
+    """COCO's polygons or run lengths -> a mask (H, W) of 0 and 1."""
+    from pycocotools import mask as coco_mask
+
+    height, width = image["height"], image["width"]
+    if isinstance(shape, list):
+        shape = coco_mask.merge(coco_mask.frPyObjects(shape, height, width))
+    elif isinstance(shape["counts"], list):
+        shape = coco_mask.frPyObjects(shape, height, width)
+    return np.array(coco_mask.decode(shape))
+
+
+def segmentation_rows(
+    data: Data, runs: Sequence[Run], count: int = 2
+) -> tuple[list[list[Picture]], list[int]]:
+    """Per task and image: the picture, the true classes and every run's; the classes seen."""
+    rows, seen = [], set[int]()
+    colors = ade20k_colors()
+    for task, name in (("ade20k-upernet", "UperNet"), ("ade20k-semantic-fpn", "Semantic FPN")):
+        for path in sorted((data.ade20k / "images" / "validation").glob("*.jpg"))[:count]:
+            picture = open_rgb(path)
+            maps = {"ground truth": data.ade20k / "annotations" / "validation"}
+            maps |= {f"{name}, {run.name}": run.folder / task / "maps" for run in runs}
+            row = [Picture(picture, "image")]
+            for caption, folder in maps.items():
+                file = folder / f"{path.stem}.png"
+                if file.is_file():
+                    classes = read_indices(file)
+                    seen |= set(np.unique(classes).tolist()) - {0}
+                    row.append(Picture(paint_classes(picture, classes, colors), caption))
+            rows.append(row)
+    return rows, sorted(seen)
+
+
+def ade20k_colors() -> dict[int, tuple[int, int, int]]:
+    """ADE20K's customary colour of every class id; 0 = other has none."""
+    from mmseg.utils import ade_palette
+
+    return {index: tuple(color) for index, color in enumerate(ade_palette(), start=1)}
+
+
+def ade20k_names() -> dict[int, str]:
+    """ADE20K's name of every class id."""
+    from mmseg.utils import ade_classes
+
+    return dict(enumerate(ade_classes(), start=1))
+
+
+def video_rows(data: Data, runs: Sequence[Run], frames: int = 5) -> list[list[Picture]]:
+    """Per video and run: frames at equal distances with the masks found; the truth first."""
+    rows = []
+    listed = (data.davis / "ImageSets" / "2017" / "val.txt").read_text().split()
+    for sequence in listed[:2]:
+        pictures = sorted((data.davis / "JPEGImages" / "480p" / sequence).glob("*.jpg"))
+        chosen = [
+            pictures[i] for i in np.linspace(0, len(pictures) - 1, frames).round().astype(int)
+        ]
+        folders = {"ground truth": data.davis / "Annotations" / "480p"}
+        folders |= {run.name: run.folder / "davis2017" for run in runs}
+        for name, folder in folders.items():
+            masks = [folder / sequence / f"{path.stem}.png" for path in chosen]
+            if all(mask.is_file() for mask in masks):
+                drawn = video_strip(
+                    [open_rgb(path) for path in chosen], [read_indices(mask) for mask in masks]
+                )
+                rows.append([Picture(drawn, f"{sequence}, {name}")])
+    return rows
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Read a picture as RGB."""
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def read_indices(path: Path) -> np.ndarray:
+    """Read an indexed PNG as (H, W) uint8."""
+    with Image.open(path) as image:
+        return np.asarray(image).copy()

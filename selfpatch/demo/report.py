@@ -1,0 +1,202 @@
+"""Results and pictures -> one HTML page that needs nothing beside it."""
+
+import base64
+import html
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from selfpatch.atomic import atomic_write
+from selfpatch.demo import figures
+from selfpatch.demo.figures import Picture, Run
+from selfpatch.demo.plan import Data
+from selfpatch.demo.steps import clock
+from selfpatch.errors import InputError
+from selfpatch.results import device_name, installed_versions
+from selfpatch.table import ORIGIN_HEADER, Table, to_html
+
+STYLE = """
+:root { color-scheme: light; }
+body { margin: 0 auto; padding: 2.5rem 1.5rem 5rem; max-width: 66rem; background: #fff;
+  color: #1d2228; font: 16px/1.55 "Source Sans 3", "Helvetica Neue", Arial, sans-serif; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 .4rem; letter-spacing: -.01em; }
+h2 { font-size: 1.25rem; margin: 3rem 0 .5rem; padding-top: 1rem; border-top: 1px solid #e3e6ea; }
+p { margin: .4rem 0 .9rem; max-width: 46rem; }
+.lead { color: #4d5661; }
+.note, figcaption { color: #66707c; font-size: .86rem; line-height: 1.4; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums; }
+table.results { width: 100%; }
+th { text-align: right; font-weight: 600; padding: .45rem .7rem; border-bottom: 2px solid #1d2228;
+  vertical-align: bottom; }
+td { text-align: right; padding: .38rem .7rem; border-bottom: 1px solid #e9ecef; }
+th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; padding-left: 0; }
+.results td:nth-last-child(3) { font-weight: 600; }
+.results td:nth-last-child(-n+2), .results th:nth-last-child(-n+2) { color: #8a8f98; }
+.origins td, .origins th { text-align: left; font-size: .82rem; vertical-align: top; }
+.row { display: grid; gap: .6rem; margin: .7rem 0; align-items: start; }
+figure { margin: 0; }
+figure img { display: block; width: 100%; border-radius: 3px; }
+figcaption { margin-top: .2rem; }
+code { font: .8rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre { background: #f6f7f9; border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
+.swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px;
+  margin: 0 .35em 0 .9em; vertical-align: -.05em; }
+"""
+
+
+@dataclass(frozen=True)
+class Made:
+    """How the demo was run.
+
+    Attributes:
+        commands: Step's name, command line and seconds, in order.
+        seconds: Wall-clock time of the whole run; steps kept from before are not in it.
+        created: When, as people read it.
+    """
+
+    commands: Sequence[tuple[str, str, float]]
+    seconds: float
+    created: str
+
+
+def write_report(path: Path, data: Data, runs: Sequence[Run], table: Table, made: Made) -> None:
+    """Write the page, atomically. A picture whose file is missing or broken leaves a sentence."""
+    sections = [
+        introduction(data, runs, made),
+        "<h2>Results</h2>" + results(table),
+        section("Pretraining", LOSS_TEXT, lambda: svg(figures.loss_curves(runs))),
+        section("Attention", ATTENTION_TEXT, lambda: grid(figures.attention_rows(data, runs))),
+        section("Detection", DETECTION_TEXT, lambda: grid(figures.detection_rows(data, runs))),
+        section("Segmentation", SEGMENTATION_TEXT, lambda: segmentation(data, runs)),
+        section("Tracking", TRACKING_TEXT, lambda: grid(figures.video_rows(data, runs))),
+        "<h2>How each number was made</h2>" + provenance(table, made),
+    ]
+    title = "SelfPatch demo"
+    page = (
+        f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
+        f"<meta name='viewport' content='width=device-width'><style>{STYLE}</style></head>"
+        f"<body>{''.join(sections)}</body></html>\n"
+    )
+    with atomic_write(path, "w") as file:
+        file.write(page)
+
+
+def introduction(data: Data, runs: Sequence[Run], made: Made) -> str:
+    """What this is, on which data and machine."""
+    names = " and ".join(run.name for run in runs)
+    return (
+        f"<h1>SelfPatch, from images to one table</h1><p class='lead'>{names}: pretrained with the"
+        " same budget on the same images, then detection, segmentation and tracking with each."
+        f"</p><p>Data: {html.escape(data.description)}. Machine: {html.escape(device_name())}."
+        f" {made.created}; this run took {clock(made.seconds)}.</p>"
+        "<p>The budgets are minutes, not days. The numbers show that every part of the path works"
+        " and is measured; they do not rank the methods.</p>"
+    )
+
+
+def results(table: Table) -> str:
+    """The table, in a frame that scrolls on a narrow screen."""
+    return f"<div class='scroll'>{to_html(table)}</div>"
+
+
+def section(title: str, text: str, make: Callable[[], str]) -> str:
+    """A heading, what is to be seen, and the pictures; or the reason why they are missing."""
+    try:
+        body = make()
+    except (OSError, ValueError, KeyError, InputError) as error:
+        body = f"<p class='note'>Not drawn: {html.escape(str(error))}</p>"
+    return f"<h2>{title}</h2><p>{text}</p>{body or NOTHING}"
+
+
+def segmentation(data: Data, runs: Sequence[Run]) -> str:
+    """The maps and the names of the classes in them."""
+    rows, seen = figures.segmentation_rows(data, runs)
+    colors, names = figures.ade20k_colors(), figures.ade20k_names()
+    legend = "".join(
+        f"<span class='swatch' style='background: rgb{colors[index]}'></span>{names[index]}"
+        for index in seen
+        if index in colors
+    )
+    return grid(rows) + f"<p class='note'>{legend}</p>"
+
+
+def provenance(table: Table, made: Made) -> str:
+    """Every result's origin, the versions, and the commands in order."""
+    columns = [i for i, name in enumerate(ORIGIN_HEADER) if name not in ("device", "versions")]
+    head = "".join(f"<th>{ORIGIN_HEADER[i]}</th>" for i in columns)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(entry[i])}</td>" for i in columns) + "</tr>"
+        for entry in table.origins
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
+    commands = "\n".join(
+        f"# {name}: {clock(seconds)}\n{command}\n" for name, command, seconds in made.commands
+    )
+    return (
+        "<p>Every number is read from a results file, which names the weights by the SHA-256 of"
+        " their values.</p>"
+        f"<div class='scroll'><table class='origins'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div><p class='note'>Versions: {html.escape(versions)}.</p>"
+        "<p>The commands, each as you would type it, and the time it took:</p>"
+        f"<pre><code>{html.escape(commands)}</code></pre>"
+    )
+
+
+def grid(rows: Sequence[Sequence[Picture]]) -> str:
+    """Rows of captioned pictures."""
+    columns = max((len(row) for row in rows), default=0)
+    shape = f"grid-template-columns: repeat({columns}, minmax(0, 1fr))"
+    return "".join(
+        f"<div class='row' style='{shape}'>{''.join(figure(picture) for picture in row)}</div>"
+        for row in rows
+        if row
+    )
+
+
+def figure(picture: Picture) -> str:
+    """One picture with its caption."""
+    caption = html.escape(picture.caption)
+    return (
+        f"<figure><img alt='{caption}' src='{embedded(picture.image)}'>"
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
+
+
+def embedded(image: Image.Image, longest: int = 1400) -> str:
+    """The image as a data URL, no side longer than ``longest`` pixels."""
+    image = image.copy()
+    image.thumbnail((longest, longest))
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=88)
+    return f"data:image/jpeg;base64,{base64.b64encode(data.getvalue()).decode()}"
+
+
+def svg(text: str) -> str:
+    """A drawing as an image."""
+    data = base64.b64encode(text.encode()).decode()
+    return f"<figure><img alt='' src='data:image/svg+xml;base64,{data}'></figure>"
+
+
+NOTHING = "<p class='note'>Nothing was found to draw.</p>"
+LOSS_TEXT = (
+    "The image loss compares summaries of different views of an image; the patch loss, which only"
+    " SelfPatch has, compares a patch with the summary of its most similar neighbours."
+    " The two totals are sums of different terms: compare the shapes, not the heights."
+)
+ATTENTION_TEXT = (
+    "What the pretrained backbones do with an image they have not been trained on, before any"
+    " fine-tuning. The red frame is the asking patch; brighter is more."
+)
+DETECTION_TEXT = (
+    "Mask R-CNN on the first validation images that hold two to six instances. As many detections"
+    " are drawn as there are true instances, the surest ones, whatever their score."
+)
+SEGMENTATION_TEXT = "The first validation images with UperNet and with Semantic FPN."
+TRACKING_TEXT = (
+    "Label propagation with the pretrained features: the first frame's mask is given, the others"
+    " are found without any training on videos."
+)

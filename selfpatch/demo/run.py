@@ -1,0 +1,56 @@
+"""Images -> two pretrained backbones -> detection, segmentation, tracking -> table, report."""
+
+import os
+import time
+from datetime import datetime
+from pathlib import Path
+
+from selfpatch.demo.data import Sizes
+from selfpatch.demo.figures import Run
+from selfpatch.demo.plan import METHODS, Budget, find_data, plan
+from selfpatch.demo.report import Made, write_report
+from selfpatch.demo.steps import clock, run_steps
+from selfpatch.results import read_results
+from selfpatch.table import Table, build_table, to_text
+
+
+def demo(
+    folder: str | os.PathLike[str] | None,
+    work_dir: str | os.PathLike[str],
+    budget: Budget | None = None,
+    sizes: Sizes | None = None,
+) -> Table:
+    """Run everything that is not finished yet; print the table and write ``report.html``.
+
+    Args:
+        folder: Holds the four data sets; None generates small ones.
+        work_dir: Where everything is written.
+        budget: How long each part runs.
+        sizes: How much data is generated.
+
+    Raises:
+        InputError: Data is missing, or a step failed.
+    """
+    began = time.monotonic()
+    work_dir = Path(work_dir)
+    cores = os.cpu_count() or 1
+    at_once = min(2, cores)
+    data = find_data(folder, work_dir, sizes or Sizes())
+    steps = plan(data, work_dir, budget or Budget())
+    print(f"data: {data.description}")
+    print(f"{len(steps)} steps, {at_once} at a time; output in {work_dir}", flush=True)
+    seconds = run_steps(steps, at_once, threads=max(1, cores // at_once))
+
+    results = [step.output for step in steps if step.output.name == "results.json"]
+    table = build_table(read_results(results))
+    print(f"\n{to_text(table)}\n")
+    made = Made(
+        commands=[(step.name, step.typed, seconds[step.name]) for step in steps],
+        seconds=time.monotonic() - began,
+        created=datetime.now().strftime("%d %B %Y"),
+    )
+    runs = [Run(name, work_dir / method) for method, name in METHODS.items()]
+    report = work_dir / "report.html"
+    write_report(report, data, runs, table, made)
+    print(f"report: {report} ({clock(time.monotonic() - began)} in all)")
+    return table
