@@ -12,7 +12,7 @@ from tools.setup.console import SetupError
 
 GIB = 2**30
 NEEDED_GIB = 10.0
-"""Measured: 5.8 for .venv, 2.5 for the downloads while they are unpacked, some room to breathe."""
+"""Measured: 5.8 for .venv, 1.9 for downloads while they are unpacked, as much for pip's cache."""
 NEEDED_AGAIN_GIB = 1.0
 """Where torch is already installed and only small things are missing."""
 BUILD_GIB_PER_JOB = 1.5
