@@ -1,0 +1,97 @@
+"""Validation metrics of mmdetection or mmsegmentation -> one results file."""
+
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from selfpatch.backbone import SelfPatchViT
+from selfpatch.checkpoint import BackboneInfo
+from selfpatch.results import write_result
+
+HOST_METRICS = {
+    "coco-mask-rcnn": {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)},
+    "ade20k-upernet": {"mIoU": ("mIoU", 1)},
+    "ade20k-semantic-fpn": {"mIoU": ("mIoU", 1)},
+}
+"""Task -> our metric -> the host's name for it and what turns its value into percent."""
+
+
+@HOOKS.register_module()
+class ResultsFile(Hook):
+    """Write ``results.json`` into the work dir after each validation and test; the last one stays.
+
+    Which backbone a model was fine-tuned from is kept in its checkpoints, so that a test alone
+    knows it too.
+
+    Args:
+        task: A key of :data:`selfpatch.results.TASKS`.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, task: str) -> None:
+        self.task = task
+        self.metrics = HOST_METRICS[task]
+        self.started = time.monotonic()
+
+    def before_run(self, runner: Runner) -> None:
+        """The clock of the run starts here."""
+        self.started = time.monotonic()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note the backbone that was fine-tuned."""
+        checkpoint["meta"]["selfpatch_backbone"] = asdict(backbone(runner).info)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Take up the note; a checkpoint without one leaves what is known."""
+        note = checkpoint.get("meta", {}).get("selfpatch_backbone")
+        if note is not None:
+            backbone(runner).info = BackboneInfo(**note)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
+        """Write the result of a validation."""
+        self._write(runner, metrics or {}, runner.val_dataloader.dataset)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
+        """Write the result of a test."""
+        self._write(runner, metrics or {}, runner.test_dataloader.dataset)
+
+    @master_only
+    def _write(self, runner: Runner, metrics: dict[str, Any], dataset: Any) -> None:
+        path = Path(runner.work_dir, "results.json")
+        found = {
+            ours: percent(metrics.get(theirs), factor)
+            for ours, (theirs, factor) in self.metrics.items()
+        }
+        write_result(
+            path,
+            task=self.task,
+            metrics=found,
+            config=Path(runner.cfg.filename).name,
+            dataset=str(dataset.data_root),
+            backbone=backbone(runner).info,
+            hours=(time.monotonic() - self.started) / 3600,
+            settings={"iterations": runner.iter, "images": len(dataset)},
+        )
+        runner.logger.info(f"results file: {path}")
+
+
+def backbone(runner: Runner) -> SelfPatchViT:
+    """The backbone of the model that is run."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.backbone
+
+
+def percent(value: float | None, factor: float) -> float | None:
+    """A host's value in percent; none where it says that it could not compute one (-1, nan)."""
+    if value is None or math.isnan(value) or value < 0:
+        return None
+    return float(value) * factor
