@@ -13,7 +13,7 @@ from tools.setup.environment import Environment, Inspection
 from tools.setup.process import locked
 
 CPU_BUILD_MINUTES = 16
-"""Measured: 4 min with 4 processes on 4 cores of an AMD EPYC; plus a minute while others work there."""
+"""Measured: 4 min with 4 processes on 4 cores of an AMD EPYC, up to 5 on a busy one."""
 CUDA_BUILD_FACTOR = 4
 """Not measured: CUDA sources are as many again, and each takes longer."""
 
