@@ -121,13 +121,15 @@ def attention_row(path: Path, name: str, picture: Image.Image, mask: np.ndarray)
 
 
 def central_patch(mask: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
-    """The patch of a grid that lies most inside a mask (H, W): farthest from what is outside."""
+    """The patch of a grid that lies deepest inside a mask (H, W)."""
     small = Image.fromarray(mask.astype(np.uint8) * 255).resize(grid[::-1], Image.Resampling.BOX)
-    inside = np.asarray(small).astype(float)
-    padded = np.pad(inside, 1)
-    rows, columns = grid
-    around = sum(padded[i : i + rows, j : j + columns] for i in range(3) for j in range(3))
-    row, column = np.unravel_index(np.argmax(inside * 4 + around), grid)
+    inside = np.pad(np.asarray(small) >= 128, 1)
+    if not inside.any():  # the mask is thinner than a patch
+        row, column = np.unravel_index(np.argmax(small), grid)
+        return int(row), int(column)
+    places, outside = np.argwhere(inside), np.argwhere(~inside)
+    distance = np.abs(places[:, None] - outside[None]).sum(axis=-1).min(axis=1)
+    row, column = places[np.argmax(distance)] - 1
     return int(row), int(column)
 
 

@@ -29,7 +29,8 @@ def heat(image: Image.Image, values: Tensor, patch: tuple[int, int] | None = Non
     size = (image.height, image.width)
     large = F.interpolate(scaled[None, None].float(), size, mode="bilinear", align_corners=False)
     painted = colormaps["inferno"](large[0, 0].clamp(0, 1).numpy())[..., :3] * 255
-    mixed = 0.35 * np.asarray(image.convert("RGB")) + 0.65 * painted
+    grey = np.asarray(image.convert("L")).astype(np.float32)[..., None]
+    mixed = painted * (0.45 + 0.55 * grey / 255)
     drawn = Image.fromarray(mixed.astype(np.uint8))
     return drawn if patch is None else frame_patch(drawn, patch, tuple(values.shape))
 
