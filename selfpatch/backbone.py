@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
+from mmcv.cnn import build_norm_layer
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
@@ -39,7 +40,7 @@ class ToStride(nn.Module):
             layers.append(nn.MaxPool2d(stride // patch_size, ceil_mode=True))
         for index in range(0 if self.bilinear else max(int(doublings), 0)):
             if index:
-                layers += [MODELS.build({**norm_cfg, "num_features": embed_dim}), nn.GELU()]
+                layers += [build_norm_layer(norm_cfg, embed_dim)[1], nn.GELU()]
             layers.append(nn.ConvTranspose2d(embed_dim, embed_dim, kernel_size=2, stride=2))
         self.layers = nn.Sequential(*layers)
 

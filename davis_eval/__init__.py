@@ -1,0 +1,1 @@
+"""DAVIS label propagation: a backbone -> video masks -> J&F."""

@@ -1,0 +1,126 @@
+"""DAVIS folder -> sequences: which frames and masks there are, and how each is read and written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from davis_eval.palette import standard_palette
+from selfpatch.atomic import atomic_write
+from selfpatch.errors import InputError
+
+VOID = 255
+"""Label of pixels that belong neither to an object nor to the background."""
+
+PALETTE = standard_palette()
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One video.
+
+    Attributes:
+        name: Its name.
+        frames: Images in order.
+        masks: Annotations in order; those of the first frame alone suffice to propagate.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    masks: tuple[Path, ...]
+
+
+def read_names(davis: Path, year: str = "2017", split: str = "val") -> list[str]:
+    """The names listed in ``ImageSets/<year>/<split>.txt``.
+
+    Raises:
+        InputError: The list is missing or empty.
+    """
+    path = davis / "ImageSets" / year / f"{split}.txt"
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; {davis} is not in DAVIS's layout")
+    names = path.read_text().split()
+    if not names:
+        raise InputError(f"{path} lists no sequence")
+    return names
+
+
+def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
+    """Frames and masks of one sequence.
+
+    Raises:
+        InputError: A folder, the first mask or a frame is missing.
+    """
+    frames = _numbered(davis / "JPEGImages" / resolution / name, (".jpg", ".jpeg", ".png"))
+    masks = _numbered(davis / "Annotations" / resolution / name, (".png",))
+    first = masks[0].with_name(f"{frames[0].stem}.png")
+    if masks[0] != first:
+        raise InputError(f"{first} does not exist; the first frame's mask starts the propagation")
+    numbers = [frame.stem for frame in frames]
+    if all(number.isdigit() for number in numbers):
+        missing = set(range(int(numbers[0]), int(numbers[-1]))) - {int(n) for n in numbers}
+        if missing:
+            gap = frames[0].with_name(f"{min(missing):0{len(numbers[0])}d}{frames[0].suffix}")
+            raise InputError(f"{gap} does not exist; {name} has frames before and after it")
+    return Sequence(name, tuple(frames), tuple(masks))
+
+
+def _numbered(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
+    if not folder.is_dir():
+        raise InputError(f"the folder {folder} does not exist")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in extensions)
+    if not files:
+        raise InputError(f"{folder} holds no {' or '.join(extensions)} file")
+    return files
+
+
+def read_frame(path: Path) -> np.ndarray:
+    """One frame as uint8 (H, W, 3); greyscale becomes grey RGB."""
+    return np.asarray(_open(path).convert("RGB"))
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """One mask as uint8 object labels (H, W): 0 background, 1 ... objects, 255 void.
+
+    Indexed and greyscale PNGs hold labels. A greyscale one of 0 and 255 only is one object, and so
+    is a 1-bit one. RGB is taken where all its colours are the standard palette's.
+
+    Raises:
+        InputError: The file is missing, truncated, or its colours are no labels.
+    """
+    image = _open(path)
+    if image.mode == "P":
+        return np.asarray(image)
+    if image.mode in ("L", "1"):
+        labels = np.asarray(image.convert("L"))
+        return (labels == VOID).astype(np.uint8) if set(np.unique(labels)) <= {0, VOID} else labels
+    colours = np.asarray(image.convert("RGB")).astype(np.int32) @ (65536, 256, 1)
+    known = np.array(PALETTE).reshape(-1, 3) @ (65536, 256, 1)
+    order = known.argsort()
+    place = known[order].searchsorted(colours).clip(max=255)
+    labels = order[place].astype(np.uint8)
+    if not (known[labels] == colours).all():
+        raise InputError(
+            f"{path} is {image.mode} with colours outside DAVIS's palette; save it as indexed PNG"
+        )
+    return labels
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise InputError(f"{path} cannot be read ({error}); fetch it again") from None
+    return image
+
+
+def write_mask(path: Path, labels: np.ndarray) -> None:
+    """Write labels uint8 (H, W) as an indexed PNG with the standard palette, atomically."""
+    image = Image.fromarray(labels)
+    image.putpalette(PALETTE)
+    with atomic_write(path) as file:
+        image.save(file, format="PNG")
