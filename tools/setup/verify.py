@@ -12,7 +12,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from pip._vendor.packaging.requirements import Requirement
+try:
+    from packaging.requirements import Requirement
+except ImportError:  # a new environment has pip only
+    from pip._vendor.packaging.requirements import Requirement  # type: ignore[assignment]
 
 
 def canonical(name: str) -> str:
