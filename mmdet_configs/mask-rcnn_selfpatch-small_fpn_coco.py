@@ -20,9 +20,19 @@ model = dict(
         drop_path_rate=0.0,
         norm_cfg=dict(type="BN"),
     ),
-    neck=dict(in_channels=[192, 192, 192, 192]),
+    neck=dict(in_channels=[192, 192, 192, 192], out_channels=128),
+    rpn_head=dict(in_channels=128, feat_channels=128),
+    # Fewer regions and samples per region: on a CPU, RoIAlign took half of a step.
+    roi_head=dict(
+        bbox_roi_extractor=dict(out_channels=128, roi_layer=dict(sampling_ratio=2)),
+        bbox_head=dict(in_channels=128, fc_out_channels=256),
+        mask_roi_extractor=dict(out_channels=128, roi_layer=dict(sampling_ratio=1)),
+        mask_head=dict(in_channels=128, conv_out_channels=128),
+    ),
     test_cfg=dict(rpn=dict(nms_pre=200, max_per_img=200)),
-    train_cfg=dict(rpn_proposal=dict(nms_pre=400, max_per_img=200)),
+    train_cfg=dict(
+        rpn_proposal=dict(nms_pre=400, max_per_img=200), rcnn=dict(sampler=dict(num=64))
+    ),
 )
 train_pipeline = [
     dict(type="LoadImageFromFile"),

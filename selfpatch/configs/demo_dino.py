@@ -2,7 +2,7 @@
 
 Command:  python tools/pretrain.py selfpatch/configs/demo_dino.py --data DIR
 Source:   The baseline's recipe with everything reduced; it shows the path, not a useful backbone.
-Expect:   A falling loss.
+Expect:   A loss that rises towards the logarithm of the number of prototypes, see there.
 """
 
 _base_ = ["demo_selfpatch.py"]

@@ -2,12 +2,14 @@
 
 Command:  python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
 Source:   The paper's run with everything reduced; it shows the path, not a useful backbone.
-Expect:   A falling loss.
+Expect:   A falling patch loss. The image loss rises towards the logarithm of its number of
+          prototypes, as DINO's does at first: the centre takes away the agreement of an
+          untrained network.
 """
 
 _base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
 
-total_batch_size = 32
+total_batch_size = 16
 views = [
     dict(count=1, size=96, scale=(0.25, 1.0), blur=1.0),
     dict(count=1, size=96, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
@@ -21,7 +23,7 @@ model = dict(
 )
 train_cfg = dict(max_epochs=10)
 custom_hooks = [
-    dict(type="PretrainSchedules", lr=2e-3, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
+    dict(type="PretrainSchedules", lr=1e-2, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
     dict(type="TeacherEMA"),
     dict(type="Throughput"),
     dict(type="BackboneFile"),

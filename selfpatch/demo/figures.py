@@ -125,7 +125,7 @@ def central_patch(mask: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
     small = Image.fromarray(mask.astype(np.uint8) * 255).resize(grid[::-1], Image.Resampling.BOX)
     inside = np.pad(np.asarray(small) >= 128, 1)
     if not inside.any():  # the mask is thinner than a patch
-        row, column = np.unravel_index(np.argmax(small), grid)
+        row, column = np.unravel_index(np.argmax(np.asarray(small)), grid)
         return int(row), int(column)
     places, outside = np.argwhere(inside), np.argwhere(~inside)
     distance = np.abs(places[:, None] - outside[None]).sum(axis=-1).min(axis=1)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfpatch.data.images import list_images
@@ -34,13 +34,13 @@ class Budget:
 
     Attributes:
         images: Images seen in pretraining, over all epochs.
-        detection: Iterations of Mask R-CNN.
+        detection: Images seen by Mask R-CNN, over all epochs.
         segmentation: Iterations of each of the two segmenters.
     """
 
     images: int = 2560
-    detection: int = 60
-    segmentation: int = 60
+    detection: int = 144
+    segmentation: int = 100
 
 
 def find_data(folder: str | os.PathLike[str] | None, work_dir: Path, sizes: Sizes) -> Data:
@@ -69,7 +69,6 @@ def find_data(folder: str | os.PathLike[str] | None, work_dir: Path, sizes: Size
         raise InputError(
             f"{folder} has not all the data of the demo; missing: {', '.join(missing)}"
         )
-    words = f"the real images in {folder} ({images[0].name} of {images[0].parent.name})"
     words = f"{folder}: {images[0].relative_to(folder)}, coco, ade20k, davis"
     return Data(words, images[0], folder / "coco", folder / "ade20k", folder / "davis")
 
@@ -82,32 +81,128 @@ def plan(data: Data, work_dir: Path, budget: Budget) -> list[Step]:
 
 def method_steps(method: str, data: Data, work_dir: Path, budget: Budget) -> list[Step]:
     """Pretrain, export, detect, segment twice and track, with one method."""
-    folder, name = work_dir / method, METHODS[method]
-    weights = folder / "backbone.safetensors"
+    folder = work_dir / method
+    pretrain = pretraining(method, data, folder, budget)
+    export = exporting(method, pretrain, folder)
+    tasks = [
+        detection(method, data, folder, budget),
+        segmentation("ade20k-upernet", "UperNet", method, data, folder, budget),
+        segmentation("ade20k-semantic-fpn", "Semantic FPN", method, data, folder, budget),
+        tracking(method, data, folder),
+    ]
+    return [pretrain, export, *(replace(task, after=(export.name,)) for task in tasks)]
+
+
+def pretraining(method: str, data: Data, folder: Path, budget: Budget) -> Step:
+    """``tools/pretrain.py`` with the demo's config."""
     epochs = max(1, round(budget.images / len(list_images(data.images))))
-    config = shown(ROOT / "selfpatch" / "configs" / f"demo_{method}.py")
-    pretrain = Step(
-        name=f"pretrain {name}",
+    work_dir = folder / "pretrain"
+    return Step(
+        name=f"pretrain {METHODS[method]}",
         command=(
-            *(shown(ROOT / "tools" / "pretrain.py"), config, "--data", str(data.images)),
-            *("--work-dir", str(folder / "pretrain")),
+            *(tool("pretrain"), shown(ROOT / "selfpatch" / "configs" / f"demo_{method}.py")),
+            *("--data", str(data.images), "--work-dir", str(work_dir)),
             *("--cfg-options", f"train_cfg.max_epochs={epochs}"),
+            f"custom_hooks.0.warmup_epochs={epochs / 5:g}",
         ),
-        folder=folder / "pretrain",
-        output=folder / "pretrain" / f"epoch_{epochs}.pth",
+        folder=work_dir,
+        output=work_dir / f"epoch_{epochs}.pth",
         inputs=(data.images, *sources("selfpatch")),
     )
-    export = Step(
-        name=f"export {name}",
-        command=(
-            *(shown(ROOT / "tools" / "export_backbone.py"), str(pretrain.output), str(weights)),
-        ),
+
+
+def exporting(method: str, pretrain: Step, folder: Path) -> Step:
+    """``tools/export_backbone.py``: the teacher's trunk as a backbone file."""
+    weights = backbone_file(folder)
+    return Step(
+        name=f"export {METHODS[method]}",
+        command=(tool("export_backbone"), str(pretrain.output), str(weights)),
         folder=folder / "export",
         output=weights,
-        inputs=(pretrain.output,),
+        inputs=(pretrain.output, *sources("selfpatch")),
         after=(pretrain.name,),
     )
-    return [pretrain, export]
+
+
+def detection(method: str, data: Data, folder: Path, budget: Budget) -> Step:
+    """``tools/finetune.py mmdet``: Mask R-CNN, validated once, at the end."""
+    work_dir = folder / "coco-mask-rcnn"
+    annotations = data.coco / "annotations" / "instances_train2017.json"
+    epochs = max(1, round(budget.detection / image_count(annotations)))
+    options = (
+        f"train_cfg.max_epochs={epochs}",
+        f"train_cfg.val_interval={epochs}",
+        f"val_evaluator.outfile_prefix={work_dir / 'predictions'}",
+    )
+    config = "mmdet_configs/mask-rcnn_selfpatch-small_fpn_coco.py"
+    return finetuning(f"Mask R-CNN on {METHODS[method]}", method, config, work_dir, options, data)
+
+
+def segmentation(
+    task: str, name: str, method: str, data: Data, folder: Path, budget: Budget
+) -> Step:
+    """``tools/finetune.py mmseg``: UperNet or Semantic FPN, validated once, at the end."""
+    work_dir = folder / task
+    model = task.removeprefix("ade20k-")
+    options = (
+        f"train_cfg.max_iters={budget.segmentation}",
+        f"train_cfg.val_interval={budget.segmentation}",
+        f"param_scheduler.1.end={budget.segmentation}",
+        f"val_evaluator.output_dir={work_dir / 'maps'}",
+    )
+    config = f"mmseg_configs/{model}_selfpatch-small_ade20k-128x128.py"
+    return finetuning(f"{name} on {METHODS[method]}", method, config, work_dir, options, data)
+
+
+def finetuning(
+    name: str, method: str, config: str, work_dir: Path, options: tuple[str, ...], data: Data
+) -> Step:
+    """One run of ``tools/finetune.py`` on the method's backbone file."""
+    host = config.partition("_")[0]
+    variable, source = {
+        "mmdet": ("COCO_ROOT", data.coco),
+        "mmseg": ("ADE20K_ROOT", data.ade20k),
+    }[host]
+    weights = backbone_file(work_dir.parent)
+    trunk: tuple[str, ...] = (f"model.backbone.init_cfg.checkpoint={weights}",)
+    if method == "dino":  # plain DINO's trunk has a [CLS] token
+        trunk += ("model.backbone.class_token=True",)
+    return Step(
+        name=name,
+        command=(
+            *(tool("finetune"), host, shown(ROOT / config), "--work-dir", str(work_dir)),
+            *("--cfg-options", *trunk, *options),
+        ),
+        environment=((variable, str(source)),),
+        folder=work_dir,
+        output=work_dir / "results.json",
+        inputs=(weights, source, *sources("selfpatch", f"{host}_configs")),
+    )
+
+
+def tracking(method: str, data: Data, folder: Path) -> Step:
+    """``davis_eval run``: label propagation, scored."""
+    out, weights = folder / "davis2017", backbone_file(folder)
+    return Step(
+        name=f"DAVIS with {METHODS[method]}",
+        command=(
+            *("-m", "davis_eval", "run", "--davis", str(data.davis)),
+            *("--weights", str(weights), "--out", str(out)),
+        ),
+        folder=out,
+        output=out / "results.json",
+        inputs=(weights, data.davis, *sources("selfpatch", "davis_eval")),
+    )
+
+
+def backbone_file(folder: Path) -> Path:
+    """Where a method's exported backbone lies."""
+    return folder / "backbone.safetensors"
+
+
+def tool(name: str) -> str:
+    """A file of ``tools``."""
+    return shown(ROOT / "tools" / f"{name}.py")
 
 
 def sources(*packages: str) -> tuple[Path, ...]:

@@ -35,6 +35,8 @@ def demo(
     work_dir = Path(work_dir)
     cores = os.cpu_count() or 1
     at_once = min(2, cores)
+    if folder is None:
+        print("making small data (some ten seconds the first time)", flush=True)
     data = find_data(folder, work_dir, sizes or Sizes())
     steps = plan(data, work_dir, budget or Budget())
     print(f"data: {data.description}")

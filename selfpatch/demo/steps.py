@@ -31,6 +31,7 @@ class Step:
         output: The file that it must leave.
         inputs: Files and folders that its result depends on.
         after: Names of the steps that have to be finished first.
+        environment: Variables to set for the command.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Step:
     output: Path
     inputs: tuple[Path, ...] = ()
     after: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
 
     @property
     def log(self) -> Path:
@@ -53,7 +55,8 @@ class Step:
     @property
     def typed(self) -> str:
         """The command line."""
-        return shlex.join(("python", *self.command))
+        variables = "".join(f"{name}={shlex.quote(value)} " for name, value in self.environment)
+        return variables + shlex.join(("python", *self.command))
 
     def key(self) -> str:
         """SHA-256 of the command and of all inputs."""
@@ -172,6 +175,7 @@ def start_or_skip(
     step.folder.mkdir(parents=True)
     environment = {
         **os.environ,
+        **dict(step.environment),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",
