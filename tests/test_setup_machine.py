@@ -97,6 +97,6 @@ def test_failed_command_is_explained_in_one_sentence(output, sentence):
 def test_build_takes_no_more_processes_than_memory_allows(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
     monkeypatch.setattr(machine, "available_memory", lambda: 16.0 * machine.GIB)
-    assert machine.num_build_jobs() == 10
+    assert machine.num_build_jobs() == 13
     monkeypatch.setattr(machine, "available_memory", lambda: 0.5 * machine.GIB)
     assert machine.num_build_jobs() == 1
