@@ -128,10 +128,10 @@ def score_objects(
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice] | None:
     """The smallest box around a mask (H, W), and a pixel more where the image has one."""
-    rows = mask.any(1).nonzero()[0]
+    rows = np.flatnonzero(mask.any(1))
     if not len(rows):
         return None
-    columns = mask[rows[0] : rows[-1] + 1].any(0).nonzero()[0]
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(0))
     return (
         slice(max(rows[0] - 1, 0), min(rows[-1] + 2, mask.shape[0])),
         slice(max(columns[0] - 1, 0), min(columns[-1] + 2, mask.shape[1])),
@@ -211,11 +211,11 @@ def summary(scores: dict[str, ObjectScores]) -> dict[str, Any]:
         for name, scored in scores.items()
     }
     sequences: dict[str, list[dict[str, float]]] = {}
-    for name, values in per_object.items():
-        sequences.setdefault(name.rpartition("_")[0], []).append(values)
+    for name, means in per_object.items():
+        sequences.setdefault(name.rpartition("_")[0], []).append(means)
     per_sequence = {
-        name: {key: float(np.mean([v[key] for v in values])) for key in ("J-Mean", "F-Mean")}
-        for name, values in sequences.items()
+        name: {key: float(np.mean([each[key] for each in objects])) for key in objects[0]}
+        for name, objects in sequences.items()
     }
     return {
         "J&F-Mean": (overall["J-Mean"] + overall["F-Mean"]) / 2,
