@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -11,10 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 TILE = 16
-"""Side, in patches, of the square of targets that share one matrix product."""
-
-GROUP = 16
-"""Similarities that are reduced to their maximum before the first selection of the top k."""
+"""Side of the square of targets that share a matrix product, in patches."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ def propagate(
         Per frame after the first, the soft segmentation (num_labels, rows, columns).
     """
     frames = iter(features)
+    pool = tile_threads(first.device)
     anchor = (F.normalize(next(frames).float(), dim=-1), first.permute(1, 2, 0))
     recent: deque[tuple[Tensor, Tensor]] = deque(maxlen=settings.context_frames)
     for frame in frames:
@@ -59,13 +58,27 @@ def propagate(
         context = [anchor, *recent]
         sources = torch.stack([source for source, _ in context])
         labels = torch.stack([label for _, label in context])
-        soft = propagate_frame(target, sources, labels, settings)
+        soft = propagate_frame(target, sources, labels, settings, pool)
         recent.append((target, soft))
         yield soft.permute(2, 0, 1)
 
 
+def tile_threads(device: torch.device) -> ThreadPoolExecutor:
+    """Threads that label tiles: one per core, each computing alone, or a single one for a GPU.
+
+    A tile is too small to be shared out well within each of its operations.
+    """
+    if device.type != "cpu":
+        return ThreadPoolExecutor(1)
+    return ThreadPoolExecutor(torch.get_num_threads(), "tile", torch.set_num_threads, (1,))
+
+
 def propagate_frame(
-    target: Tensor, sources: Tensor, labels: Tensor, settings: Propagation
+    target: Tensor,
+    sources: Tensor,
+    labels: Tensor,
+    settings: Propagation,
+    pool: ThreadPoolExecutor,
 ) -> Tensor:
     """Label one frame from its context, tile by tile.
 
@@ -74,124 +87,120 @@ def propagate_frame(
         sources: (F, rows, columns, D), unit vectors of the context frames.
         labels: (F, rows, columns, C), their soft segmentations.
         settings: See :class:`Propagation`.
+        pool: See :func:`tile_threads`.
 
     Returns:
         (rows, columns, C).
     """
     rows, columns, _ = target.shape
-    result = labels.new_empty(rows, columns, labels.shape[-1])
-    for top in range(0, rows, TILE):
-        for left in range(0, columns, TILE):
-            bottom, right = min(top + TILE, rows), min(left + TILE, columns)
-            halo = (
-                slice(max(top - settings.radius, 0), bottom + settings.radius),
-                slice(max(left - settings.radius, 0), right + settings.radius),
-            )
-            near = sources[:, halo[0], halo[1]]
-            bias = window_bias(
-                (bottom - top, right - left),
-                (near.shape[1], near.shape[2]),
-                (top - halo[0].start, left - halo[1].start),
-                settings.radius,
-                target.device,
-            )
-            result[top:bottom, left:right] = label_tile(
-                target[top:bottom, left:right].flatten(0, 1),
-                near.flatten(1, 2),
-                labels[:, halo[0], halo[1]].flatten(0, 2),
-                bias,
-                settings,
-            ).view(bottom - top, right - left, -1)
+    tiles = [
+        (slice(top, min(top + TILE, rows)), slice(left, min(left + TILE, columns)))
+        for top in range(0, rows, TILE)
+        for left in range(0, columns, TILE)
+    ]
+
+    @torch.inference_mode()
+    def label(tile: tuple[slice, slice]) -> Tensor:
+        halo = tuple(
+            slice(max(side.start - settings.radius, 0), min(side.stop + settings.radius, size))
+            for side, size in zip(tile, (rows, columns), strict=True)
+        )
+        bias = window_bias(*map(_bounds, (*tile, *halo)), settings.radius, target.device)
+        near = [source[halo].flatten(0, 1) for source in sources]
+        own = target[tile]
+        labelled = label_tile(own.flatten(0, 1), near, labels[:, halo[0], halo[1]], bias, settings)
+        return labelled.unflatten(0, own.shape[:2])
+
+    result = torch.empty_like(labels[0])
+    for tile, labelled in zip(tiles, pool.map(label, tiles), strict=True):
+        result[tile] = labelled
     return result
 
 
-@lru_cache(maxsize=64)
+def _bounds(side: slice) -> tuple[int, int]:
+    return side.start, side.stop
+
+
+@lru_cache(maxsize=256)
 def window_bias(
-    tile: tuple[int, int],
-    halo: tuple[int, int],
-    offset: tuple[int, int],
+    tile_rows: tuple[int, int],
+    tile_columns: tuple[int, int],
+    halo_rows: tuple[int, int],
+    halo_columns: tuple[int, int],
     radius: int,
     device: torch.device,
 ) -> Tensor:
     """0 where a source lies in a target's window, else minus infinity.
 
     Args:
-        tile: Rows and columns of the targets.
-        halo: Rows and columns of the sources around them.
-        offset: Row and column of the first target within the halo.
+        tile_rows: First row of the targets and the one after the last.
+        tile_columns: Likewise their columns.
+        halo_rows: Likewise the rows of the sources.
+        halo_columns: Likewise their columns.
         radius: Reach of the window.
         device: Where to put it.
 
     Returns:
         (targets, sources).
     """
-    near = []
-    for size, sources, start in zip(tile, halo, offset, strict=True):
-        own = torch.arange(size, device=device)[:, None] + start
-        near.append((own - torch.arange(sources, device=device)).abs() <= radius)
-    inside = near[0][:, None, :, None] & near[1][None, :, None, :]
-    bias = torch.zeros(inside.shape, device=device).masked_fill_(~inside, -math.inf)
-    return bias.view(tile[0] * tile[1], halo[0] * halo[1])
+    near = [
+        (torch.arange(*tile)[:, None] - torch.arange(*halo)).abs() <= radius
+        for tile, halo in ((tile_rows, halo_rows), (tile_columns, halo_columns))
+    ]
+    inside = (near[0][:, None, :, None] & near[1][None, :, None, :]).flatten(2).flatten(0, 1)
+    return torch.zeros(inside.shape).masked_fill_(~inside, -math.inf).to(device)
 
 
 def label_tile(
-    target: Tensor, sources: Tensor, labels: Tensor, bias: Tensor, settings: Propagation
+    target: Tensor, near: list[Tensor], labels: Tensor, bias: Tensor, settings: Propagation
 ) -> Tensor:
     """Label the patches of one tile.
 
     Args:
         target: (T, D).
-        sources: (F, S, D).
-        labels: (F * S, C).
+        near: Per context frame, the sources around the tile (S, D).
+        labels: (F, rows, columns, C) of the same sources.
         bias: (T, S), see :func:`window_bias`.
         settings: See :class:`Propagation`.
 
     Returns:
         (T, C).
     """
-    # (F, T, S), then each target's similarities to all its sources: (T, F * S)
-    similarity = torch.baddbmm(bias, target.expand(len(sources), -1, -1), sources.transpose(1, 2))
-    similarity = similarity.transpose(0, 1).flatten(1)
-    values, index = largest(similarity, settings.top_k + 1)
-    kept = values[:, : settings.top_k]
-    weights = ((kept - kept[:, :1]) / settings.temperature).exp()
-    weights = weights / weights.sum(1, keepdim=True)
-    result = (weights[:, :, None] * labels[index[:, : settings.top_k]]).sum(1)
-    # DINO keeps everything that equals the k-th value, as happens where nothing moves.
-    if values.shape[1] > settings.top_k:
-        last = values[:, settings.top_k - 1]
-        tied = (values[:, settings.top_k] == last) & last.isfinite()
-        for row in tied.nonzero().flatten().tolist():
-            every = similarity[row] >= last[row]
-            shares = (similarity[row, every] / settings.temperature).softmax(0)
-            result[row] = shares @ labels[every]
+    k, num_sources = settings.top_k, len(near[0])
+    labels = labels.flatten(0, 2)
+    # One place more than is kept shows whether the last kept value occurs again. The best of all
+    # frames are among the best of each, so one frame's similarities are held at a time.
+    best = [
+        torch.addmm(bias, target, source.T).topk(min(k + 1, num_sources), dim=1) for source in near
+    ]
+    values = torch.cat([frame.values for frame in best], dim=1)
+    places = torch.cat([f.indices + i * num_sources for i, f in enumerate(best)], dim=1)
+    values, order = values.topk(min(k + 1, values.shape[1]), dim=1)
+    kept, places = values[:, :k], places.gather(1, order[:, :k])
+    weights = (kept / settings.temperature).softmax(1)
+    result = (weights[:, :, None] * labels[places]).sum(1)
+    if values.shape[1] > k:
+        tied = (values[:, k] == values[:, k - 1]) & values[:, k].isfinite()
+        if tied.any():
+            result[tied] = label_with_ties(target, near, labels, bias, kept[:, -1:], settings)[tied]
     return result
 
 
-def largest(values: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The ``k`` largest values of each row and their places, in falling order.
+def label_with_ties(
+    target: Tensor,
+    near: list[Tensor],
+    labels: Tensor,
+    bias: Tensor,
+    least: Tensor,
+    settings: Propagation,
+) -> Tensor:
+    """As :func:`label_tile`, keeping every source that is at least as similar as ``least`` (T, 1).
 
-    The largest k values of a row lie in the k groups of it with the largest maxima. Selecting
-    groups first reads every value once, at the speed of memory, and sorts few.
-
-    Args:
-        values: (R, N).
-        k: How many; all N if there are fewer.
-
-    Returns:
-        Values and int64 places, each (R, min(k, N)).
+    DINO keeps all that equal the k-th value, which happens where nothing moves in the video.
     """
-    rows, size = values.shape
-    if size <= 2 * k * GROUP:
-        return values.topk(min(k, size), dim=1)
-    whole = size // GROUP * GROUP
-    groups = values[:, :whole].unflatten(1, (-1, GROUP))
-    best = groups.amax(2).topk(k, dim=1).indices
-    places = (best[:, :, None] * GROUP + torch.arange(GROUP, device=values.device)).flatten(1)
-    rest = torch.arange(whole, size, device=values.device).expand(rows, -1)
-    places = torch.cat([places, rest], dim=1)
-    found, order = values.gather(1, places).topk(k, dim=1)
-    return found, places.gather(1, order)
+    similarity = torch.cat([torch.addmm(bias, target, source.T) for source in near], dim=1)
+    similarity.masked_fill_(similarity < least, -math.inf)
+    return (similarity / settings.temperature).softmax(1) @ labels
 
 
 def hard_mask(soft: Tensor, patch_size: int) -> Tensor:

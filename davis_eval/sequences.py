@@ -53,7 +53,7 @@ def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
         InputError: A folder, the first mask or a frame is missing.
     """
     frames = _numbered(davis / "JPEGImages" / resolution / name, (".jpg", ".jpeg", ".png"))
-    masks = _numbered(davis / "Annotations" / resolution / name, (".png",))
+    masks = find_masks(davis, name, resolution)
     first = masks[0].with_name(f"{frames[0].stem}.png")
     if masks[0] != first:
         raise InputError(f"{first} does not exist; the first frame's mask starts the propagation")
@@ -64,6 +64,11 @@ def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
             gap = frames[0].with_name(f"{min(missing):0{len(numbers[0])}d}{frames[0].suffix}")
             raise InputError(f"{gap} does not exist; {name} has frames before and after it")
     return Sequence(name, tuple(frames), tuple(masks))
+
+
+def find_masks(davis: Path, name: str, resolution: str = "480p") -> list[Path]:
+    """The annotations of one sequence, in order."""
+    return _numbered(davis / "Annotations" / resolution / name, (".png",))
 
 
 def _numbered(folder: Path, extensions: tuple[str, ...]) -> list[Path]:

@@ -1,0 +1,144 @@
+"""Segment DAVIS videos with a backbone, and score masks.
+
+Examples:
+    python -m davis_eval run --davis DIR --weights backbone.safetensors --out DIR
+    python -m davis_eval score --davis DIR --results DIR --json scores.json
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from davis_eval.features import TOKENS
+from davis_eval.propagation import Propagation
+from davis_eval.run import DTYPES, Settings, Stopwatch, is_finished, mark_finished, segment
+from davis_eval.scores import ObjectScores, score, summary, write_scores
+from davis_eval.sequences import find_sequence, read_names
+from selfpatch.checkpoint import load_backbone
+from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.results import write_result
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    args = parse()
+    with exit_with_sentence():
+        failures = run(args) if args.command == "run" else score_command(args)
+        if failures:
+            raise InputError(f"{len(failures)} of the sequences failed: {', '.join(failures)}")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="davis_eval", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    both = argparse.ArgumentParser(add_help=False)
+    both.add_argument("--davis", type=Path, required=True, help="folder in DAVIS-2017's layout")
+    defaults = Propagation()
+    sub = commands.add_parser("run", parents=[both], help="segment the videos, then score")
+    sub.add_argument("--weights", required=True, help="backbone file or checkpoint")
+    sub.add_argument("--out", type=Path, required=True, help="folder for masks and scores")
+    sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    sub.add_argument("--dtype", choices=DTYPES, default="float32", help="of the backbone")
+    sub.add_argument("--tokens", choices=TOKENS, default="last-block", help="what is compared")
+    sub.add_argument("--context-frames", type=int, default=defaults.context_frames)
+    sub.add_argument("--radius", type=int, default=defaults.radius, help="in patches")
+    sub.add_argument("--top-k", type=int, default=defaults.top_k)
+    sub.add_argument("--temperature", type=float, default=defaults.temperature)
+    sub.add_argument("--overwrite", action="store_true", help="also redo finished sequences")
+    sub = commands.add_parser("score", parents=[both], help="score a folder of masks")
+    sub.add_argument("--results", type=Path, required=True, help="a folder of masks per sequence")
+    sub.add_argument("--json", type=Path, required=True, help="file to write")
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace) -> list[str]:
+    """Segment and score every sequence; returns the names of those that failed."""
+    started = time.monotonic()
+    names = read_names(args.davis)
+    settings = Settings(
+        Propagation(args.context_frames, args.radius, args.top_k, args.temperature),
+        args.tokens,
+        args.dtype,
+    )
+    backbone, info = load_backbone(args.weights, args.device)
+    print(f"{info.method} backbone {info.fingerprint[:12]}, {len(names)} sequences")
+    failures = []
+    for name in names:
+        try:
+            sequence = find_sequence(args.davis, name)
+            if not args.overwrite and is_finished(args.out, sequence, info.fingerprint, settings):
+                print(f"{name:<20} finished before")
+                continue
+            segment(backbone, sequence, args.out, settings, Stopwatch(name))
+            mark_finished(args.out, sequence, info.fingerprint, settings)
+        except InputError as error:
+            failures.append(name)
+            print(f"{name:<20} failed: {error}", file=sys.stderr)
+    finished = [name for name in names if name not in failures]
+    scores, unscored = score_each(args.davis, args.out, finished)
+    if scores:
+        result = report(scores, args.out / "scores.json")
+        metrics: dict[str, float | None] = {
+            key: 100 * result[key] for key in ("J&F-Mean", "J-Mean", "F-Mean")
+        }
+        write_result(
+            args.out / "results.json",
+            task="davis2017",
+            metrics=metrics,
+            config="davis_eval",
+            dataset=str(args.davis),
+            backbone=info,
+            hours=(time.monotonic() - started) / 3600,
+            settings={**asdict(settings), "sequences": len(finished) - len(unscored)},
+        )
+    return failures + unscored
+
+
+def score_command(args: argparse.Namespace) -> list[str]:
+    """Score a folder of masks; returns the names of the sequences that failed."""
+    names = read_names(args.davis)
+    if not args.results.is_dir():
+        raise InputError(f"{args.results} does not exist; give the folder of masks")
+    scores, failures = score_each(args.davis, args.results, names)
+    if scores:
+        report(scores, args.json)
+    return failures
+
+
+def score_each(
+    davis: Path, results: Path, names: list[str]
+) -> tuple[dict[str, ObjectScores], list[str]]:
+    """Scores per object, and the names of the sequences that could not be scored."""
+    scores, failures = {}, []
+    for name in names:
+        try:
+            scores.update(score(davis, results, [name]))
+        except InputError as error:
+            failures.append(name)
+            print(f"{name:<20} not scored: {error}", file=sys.stderr)
+    return scores, failures
+
+
+def report(scores: dict[str, ObjectScores], path: Path) -> dict:
+    """Write and print the scores."""
+    result = summary(scores)
+    write_scores(path, result)
+    print(f"\n{'object':<24}{'J':>7}{'F':>7}")
+    for name, values in result["per_object"].items():
+        print(f"{name:<24}{100 * values['J-Mean']:7.1f}{100 * values['F-Mean']:7.1f}")
+    print(f"\n{'':<24}{'J&F':>7}{'mean':>7}{'recall':>8}{'decay':>7}")
+    print(f"{'all':<24}{100 * result['J&F-Mean']:7.1f}")
+    for letter in "JF":
+        mean, recall, decay = (100 * result[f"{letter}-{n}"] for n in ("Mean", "Recall", "Decay"))
+        print(f"{letter:<24}{'':>7}{mean:7.1f}{recall:8.1f}{decay:7.1f}")
+    print(f"\nscores: {path}")
+    return result
+
+
+if __name__ == "__main__":
+    main()

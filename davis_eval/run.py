@@ -1,0 +1,133 @@
+"""Backbone and sequences -> predicted masks on disk."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from davis_eval.features import extract, load_frame
+from davis_eval.propagation import Propagation, hard_mask, propagate
+from davis_eval.scores import visible
+from davis_eval.sequences import Sequence, read_frame, read_mask, write_mask
+from selfpatch.atomic import atomic_write
+from selfpatch.errors import InputError
+from selfpatch.models.trunks import Trunk
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that decides what masks a backbone gives.
+
+    Attributes:
+        propagation: Of the labels.
+        tokens: Which tokens are the features, see :data:`davis_eval.features.TOKENS`.
+        dtype: Of the backbone's computation, ``float32`` or ``bfloat16``.
+    """
+
+    propagation: Propagation = field(default_factory=Propagation)
+    tokens: str = "last-block"
+    dtype: str = "float32"
+
+
+def segment(
+    backbone: Trunk,
+    sequence: Sequence,
+    out: Path,
+    settings: Settings,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
+    """Segment one sequence and write a mask per frame into ``out / sequence.name``.
+
+    Args:
+        backbone: On the device to compute on.
+        sequence: Its first mask says what to follow.
+        out: Where to write.
+        settings: See :class:`Settings`.
+        progress: Called with the frames done and their number, after each frame.
+
+    Raises:
+        InputError: A file cannot be read or does not fit the first one.
+    """
+    first = visible(read_mask(sequence.masks[0]))
+    size = check_sizes(sequence, first)
+    device = next(backbone.parameters()).device
+    labels = first_labels(first, load_frame(sequence.frames[0]), backbone.patch_size)
+    features = extract(backbone, sequence.frames, settings.tokens, DTYPES[settings.dtype])
+    write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", first)
+    soft = propagate(features, labels.to(device), settings.propagation)
+    for done, (frame, segmentation) in enumerate(zip(sequence.frames[1:], soft, strict=True), 2):
+        mask = hard_mask(segmentation, backbone.patch_size).cpu().numpy()
+        resized = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
+        write_mask(out / sequence.name / f"{frame.stem}.png", np.asarray(resized))
+        progress(done, len(sequence.frames))
+
+
+def check_sizes(sequence: Sequence, first: np.ndarray) -> tuple[int, int]:
+    """(width, height) of the video; the first frame and mask must agree on it."""
+    height, width = read_frame(sequence.frames[0]).shape[:2]
+    if first.shape != (height, width):
+        raise InputError(
+            f"{sequence.masks[0]} is {first.shape[1]}x{first.shape[0]},"
+            f" but {sequence.frames[0]} is {width}x{height}"
+        )
+    return width, height
+
+
+def first_labels(mask: np.ndarray, frame: Tensor, patch_size: int) -> Tensor:
+    """The first mask, one label per patch: one-hot (num_labels, rows, columns).
+
+    Args:
+        mask: uint8 (H, W), background 0.
+        frame: (3, h, w) as the network sees it.
+        patch_size: Pixels per patch.
+    """
+    rows, columns = (side // patch_size for side in frame.shape[1:])
+    small = Image.fromarray(mask).resize((columns, rows), Image.Resampling.NEAREST)
+    labels = torch.from_numpy(np.array(small)).long()
+    return F.one_hot(labels, int(mask.max()) + 1).permute(2, 0, 1).float()
+
+
+def is_finished(out: Path, sequence: Sequence, fingerprint: str, settings: Settings) -> bool:
+    """Whether these masks were all made by this backbone with these settings."""
+    stamp = out / sequence.name / "finished.json"
+    return stamp.is_file() and json.loads(stamp.read_text()) == stamped(fingerprint, settings)
+
+
+def mark_finished(out: Path, sequence: Sequence, fingerprint: str, settings: Settings) -> None:
+    """Note beside the masks what made them."""
+    with atomic_write(out / sequence.name / "finished.json", "w") as file:
+        json.dump(stamped(fingerprint, settings), file)
+
+
+def stamped(fingerprint: str, settings: Settings) -> dict[str, object]:
+    """What :func:`is_finished` compares."""
+    return {"fingerprint": fingerprint, **asdict(settings)}
+
+
+class Stopwatch:
+    """Frames per second and time left, for one line of a terminal."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Rewrite the line."""
+        seconds = time.monotonic() - self.started
+        rate = done / seconds
+        left = f"{(total - done) / rate:4.0f} s left" if done < total else f"{seconds:4.0f} s"
+        line = f"{self.name:<20} {done:4d}/{total} frames  {rate:5.1f}/s  {left}"
+        if done == total:
+            print(f"\r{line}     ")
+        elif sys.stdout.isatty():
+            print(f"\r{line}     ", end="", flush=True)
