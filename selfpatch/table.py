@@ -3,6 +3,7 @@
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from selfpatch.published import PUBLISHED, PUBLISHED_SETTING, Published
 from selfpatch.results import TASKS, Result
@@ -115,9 +116,13 @@ def slot(result: Result) -> tuple[object, ...]:
     return result.task, setting(result), backbone_key(result)
 
 
-def described(settings: dict[str, object]) -> str:
-    """``name=value`` of all settings."""
-    return ", ".join(f"{name}={value}" for name, value in sorted(settings.items()))
+def described(settings: dict[str, Any]) -> str:
+    """``name=value`` of all settings, those in groups included."""
+    parts = [
+        described(value) if isinstance(value, dict) else f"{name}={value}"
+        for name, value in sorted(settings.items())
+    ]
+    return ", ".join(part for part in parts if part)
 
 
 def backbone_key(result: Result) -> str:

@@ -105,6 +105,11 @@ def test_a_number_can_be_traced_to_weights_config_device_and_versions():
         assert fact in text
 
 
+def test_settings_in_groups_are_printed_one_by_one():
+    table = build_table([result(settings={"walk": {"radius": 12, "top_k": 5}, "tokens": "last"})])
+    assert table.origins[0][4] == "tokens=last, radius=12, top_k=5"
+
+
 def test_html_escapes_what_it_prints():
     assert "<script>" not in to_html(build_table([result(method="<script>")]))
 

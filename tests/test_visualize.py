@@ -10,6 +10,7 @@ from PIL import Image
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.visualize.attention import attention, patch_attention, patch_similarity, top_share
 from selfpatch.visualize.pictures import (
+    distinct_colors,
     draw_instances,
     heat,
     highlight,
@@ -130,6 +131,10 @@ def test_a_class_without_a_colour_is_not_painted():
     drawn = np.asarray(paint_classes(PICTURE, classes, {3: (200, 0, 0)}, share=1.0))
     assert drawn[0, 0].tolist() == [200, 0, 0]
     assert (drawn[1:] == 100).all()
+
+
+def test_a_hundred_colours_are_all_different():
+    assert len(set(distinct_colors(100))) == 100
 
 
 def test_a_strip_sets_images_side_by_side():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from davis_eval.palette import standard_palette
 from selfpatch.demo.coco import has_hole, instances_file
 from selfpatch.demo.scenes import Rendering, Scene, Thing, draw_scene, moved, render
 from selfpatch.errors import InputError
@@ -170,7 +171,7 @@ def write_ade20k(folder: Path, sizes: Sizes) -> None:
 
 def write_davis(folder: Path, sizes: Sizes) -> None:
     """DAVIS-2017's layout: frames, indexed masks with the standard palette, and the list."""
-    palette = davis_palette()
+    palette = standard_palette()
     for name, (scene, steps, camera) in VIDEOS.items():
         scene = replace(scene, seed=scene.seed + sizes.seed)
         for frame in range(sizes.frames):
@@ -183,19 +184,6 @@ def write_davis(folder: Path, sizes: Sizes) -> None:
     listed = folder / "ImageSets" / "2017" / "val.txt"
     listed.parent.mkdir(parents=True)
     listed.write_text("".join(f"{name}\n" for name in VIDEOS))
-
-
-def davis_palette() -> list[int]:
-    """The palette of PASCAL VOC, which DAVIS uses: the bits of an index, dealt to red, green, blue.
-
-    Returns:
-        256 x 3 values.
-    """
-    return [
-        sum((index >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3))
-        for index in range(256)
-        for channel in range(3)
-    ]
 
 
 def save_image(pixels: np.ndarray, path: Path, palette: list[int] | None = None) -> None:

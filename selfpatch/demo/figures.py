@@ -15,6 +15,8 @@ from selfpatch.demo.plan import Data
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.visualize.attention import patch_attention, patch_similarity, top_share
 from selfpatch.visualize.pictures import (
+    Color,
+    distinct_colors,
     draw_instances,
     heat,
     highlight,
@@ -76,7 +78,7 @@ def scalars(run: Run) -> list[Json]:
 
 
 def validation_scenes(data: Data, count: int) -> list[tuple[Json, list[Json]]]:
-    """The first validation images with two to six instances, and those instances."""
+    """The first validation images, not upright, with two to six instances; and those instances."""
     described = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
     chosen: list[tuple[Json, list[Json]]] = []
     for image in described["images"]:
@@ -85,9 +87,9 @@ def validation_scenes(data: Data, count: int) -> list[tuple[Json, list[Json]]]:
             for entry in described["annotations"]
             if entry["image_id"] == image["id"] and not entry["iscrowd"]
         ]
-        if 2 <= len(instances) <= 6 and len(chosen) < count:
+        if 2 <= len(instances) <= 6 and image["width"] >= image["height"]:
             chosen.append((image, instances))
-    return chosen
+    return chosen[:count]
 
 
 def attention_rows(data: Data, runs: Sequence[Run], count: int = 2) -> list[list[Picture]]:
@@ -177,31 +179,32 @@ def decode(shape: Any, image: Json) -> np.ndarray:
 
 def segmentation_rows(
     data: Data, runs: Sequence[Run], count: int = 2
-) -> tuple[list[list[Picture]], list[int]]:
-    """Per task and image: the picture, the true classes and every run's; the classes seen."""
-    rows, seen = [], set[int]()
-    colors = ade20k_colors()
+) -> tuple[list[list[Picture]], dict[int, Color]]:
+    """Per task and image: the picture, the true classes and every run's.
+
+    Returns:
+        The rows, and the colour of every class in them. Where the truth is 0, which is other,
+        nothing is painted.
+    """
+    pictures = sorted((data.ade20k / "images" / "validation").glob("*.jpg"))[:count]
+    truth = data.ade20k / "annotations" / "validation"
+    maps: list[list[tuple[str, np.ndarray]]] = []
     for task, name in (("ade20k-upernet", "UperNet"), ("ade20k-semantic-fpn", "Semantic FPN")):
-        for path in sorted((data.ade20k / "images" / "validation").glob("*.jpg"))[:count]:
-            picture = open_rgb(path)
-            maps = {"ground truth": data.ade20k / "annotations" / "validation"}
-            maps |= {f"{name}, {run.name}": run.folder / task / "maps" for run in runs}
-            row = [Picture(picture, "image")]
-            for caption, folder in maps.items():
-                file = folder / f"{path.stem}.png"
-                if file.is_file():
-                    classes = read_indices(file)
-                    seen |= set(np.unique(classes).tolist()) - {0}
-                    row.append(Picture(paint_classes(picture, classes, colors), caption))
-            rows.append(row)
-    return rows, sorted(seen)
-
-
-def ade20k_colors() -> dict[int, tuple[int, int, int]]:
-    """ADE20K's customary colour of every class id; 0 = other has none."""
-    from mmseg.utils import ade_palette
-
-    return {index: tuple(color) for index, color in enumerate(ade_palette(), start=1)}
+        folders = {"ground truth": truth}
+        folders |= {f"{name}, {run.name}": run.folder / task / "maps" for run in runs}
+        for path in pictures:
+            files = {what: folder / f"{path.stem}.png" for what, folder in folders.items()}
+            found = {what: read_indices(file) for what, file in files.items() if file.is_file()}
+            known = read_indices(truth / f"{path.stem}.png") > 0
+            maps.append([(what, classes * known) for what, classes in found.items()])
+    seen = sorted({int(k) for row in maps for _, classes in row for k in np.unique(classes)} - {0})
+    colors = dict(zip(seen, distinct_colors(len(seen)), strict=True))
+    rows = []
+    for path, row in zip(pictures * 2, maps, strict=True):
+        picture = open_rgb(path)
+        painted = [Picture(paint_classes(picture, k, colors), caption) for caption, k in row]
+        rows.append([Picture(picture, "image"), *painted])
+    return rows, colors
 
 
 def ade20k_names() -> dict[int, str]:

@@ -114,12 +114,11 @@ def section(title: str, text: str, make: Callable[[], str]) -> str:
 
 def segmentation(data: Data, runs: Sequence[Run]) -> str:
     """The maps and the names of the classes in them."""
-    rows, seen = figures.segmentation_rows(data, runs)
-    colors, names = figures.ade20k_colors(), figures.ade20k_names()
+    rows, colors = figures.segmentation_rows(data, runs)
+    names = figures.ade20k_names()
     legend = "".join(
-        f"<span class='swatch' style='background: rgb{colors[index]}'></span>{names[index]}"
-        for index in seen
-        if index in colors
+        f"<span class='swatch' style='background: rgb{color}'></span>{names[index]}"
+        for index, color in colors.items()
     )
     return grid(rows) + f"<p class='note'>{legend}</p>"
 
@@ -185,17 +184,22 @@ NOTHING = "<p class='note'>Nothing was found to draw.</p>"
 LOSS_TEXT = (
     "The image loss compares summaries of different views of an image; the patch loss, which only"
     " SelfPatch has, compares a patch with the summary of its most similar neighbours."
-    " The two totals are sums of different terms: compare the shapes, not the heights."
+    " The two totals are sums of different terms: compare the shapes, not the heights. In a run as"
+    " short as this the image loss rises towards the logarithm of the number of prototypes, because"
+    " the centre takes away the agreement of an untrained network."
 )
 ATTENTION_TEXT = (
     "What the pretrained backbones do with an image they have not been trained on, before any"
     " fine-tuning. The red frame is the asking patch; brighter is more."
 )
 DETECTION_TEXT = (
-    "Mask R-CNN on the first validation images that hold two to six instances. As many detections"
-    " are drawn as there are true instances, the surest ones, whatever their score."
+    "Mask R-CNN on the first validation images (not upright) with two to six instances. As many"
+    " detections are drawn as there are true instances, the surest ones, whatever their score."
 )
-SEGMENTATION_TEXT = "The first validation images with UperNet and with Semantic FPN."
+SEGMENTATION_TEXT = (
+    "The first validation images with UperNet and with Semantic FPN. What ADE20K calls other is"
+    " not painted, and does not count."
+)
 TRACKING_TEXT = (
     "Label propagation with the pretrained features: the first frame's mask is given, the others"
     " are found without any training on videos."

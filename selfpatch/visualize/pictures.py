@@ -1,5 +1,6 @@
 """Maps, boxes and masks -> drawn on an image."""
 
+import colorsys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,17 @@ COLORS: tuple[Color, ...] = (
     (40, 170, 215), (160, 115, 75), (220, 90, 160), (120, 165, 40), (90, 95, 105),
 )  # fmt: skip
 """Distinct colours for instances and classes; reused from the start when there are more."""
+
+
+def distinct_colors(count: int) -> list[Color]:
+    """Colours that are easy to tell apart: hues far from each other, in three lightnesses."""
+    colors = []
+    for index in range(count):
+        hue = (0.02 + index * 0.618034) % 1
+        saturation, value = ((0.75, 0.9), (0.55, 0.65), (0.45, 0.95))[index % 3]
+        red, green, blue = colorsys.hsv_to_rgb(hue, saturation, value)
+        colors.append((round(255 * red), round(255 * green), round(255 * blue)))
+    return colors
 
 
 def heat(image: Image.Image, values: Tensor, patch: tuple[int, int] | None = None) -> Image.Image:
