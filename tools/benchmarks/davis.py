@@ -1,0 +1,102 @@
+"""Time label propagation and feature extraction per frame, beside a dense propagation.
+
+Example:
+    python tools/benchmarks/davis.py --patch-size 16 8
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from davis_eval.propagation import Propagation, propagate_frame, tile_threads
+from selfpatch.models.vit import build_vit
+
+HEIGHT, WIDTH = 480, 832
+
+
+def dense_propagate_frame(
+    target: Tensor, sources: Tensor, labels: Tensor, settings: Propagation
+) -> Tensor:
+    """The yardstick: all affinities of all patches, then the window's mask, as DINO does.
+
+    Shapes are those of :func:`davis_eval.propagation.propagate_frame`.
+    """
+    rows, columns, _ = target.shape
+    affinity = (target.flatten(0, 1) @ sources.flatten(0, 2).T / settings.temperature).exp()
+    y, x = (side.flatten() for side in torch.meshgrid(
+        torch.arange(rows), torch.arange(columns), indexing="ij"
+    ))  # fmt: skip
+    reach = torch.maximum((y[:, None] - y).abs(), (x[:, None] - x).abs())
+    affinity *= (reach <= settings.radius).repeat(1, len(sources))
+    k = min(settings.top_k, affinity.shape[1])
+    least = affinity.topk(k, dim=1).values[:, -1:]
+    affinity[affinity < least] = 0
+    affinity /= affinity.sum(1, keepdim=True)
+    return (affinity @ labels.flatten(0, 2)).view(rows, columns, -1)
+
+
+def seconds(run: Callable[[], object], repeats: int) -> float:
+    """Median time of a call, after one that does not count."""
+    run()
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - started)
+    return sorted(times)[len(times) // 2]
+
+
+@torch.inference_mode()
+def measure(patch_size: int, repeats: int, dense: bool) -> None:
+    """Print one line of the table."""
+    settings = Propagation()
+    grid = (HEIGHT // patch_size, WIDTH // patch_size)
+    num_context = settings.context_frames + 1
+    base = torch.randn(*grid, 384)
+    sources = F.normalize(base + torch.randn(num_context, *grid, 384), dim=-1)
+    target = F.normalize(base + torch.randn(*grid, 384), dim=-1)
+    labels = torch.rand(num_context, *grid, 2)
+    pool = tile_threads(target.device)
+
+    vit = build_vit("vit_small", patch_size=patch_size).eval()
+    image = torch.randn(1, 3, HEIGHT, WIDTH)
+    times = [seconds(lambda: vit(image), repeats)]
+    with torch.autocast("cpu", torch.bfloat16):
+        times.append(seconds(lambda: vit(image), repeats))
+    times.append(seconds(lambda: propagate_frame(target, sources, labels, settings, pool), repeats))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    line = f"{patch_size:5d}" + "".join(f"{value:11.3f}" for value in times)
+    if dense:
+        ours = propagate_frame(target, sources, labels, settings, pool)
+        theirs = dense_propagate_frame(target, sources, labels, settings)
+        reference = seconds(lambda: dense_propagate_frame(target, sources, labels, settings), 1)
+        difference = float((ours - theirs).abs().max())
+        line += f"{reference:11.3f}{reference / times[-1]:8.1f}{difference:12.1e}"
+    print(f"{line}{peak:13.0f}")
+
+
+def main() -> None:
+    """Read the command line and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--patch-size", type=int, nargs="+", default=[16])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--no-dense", action="store_true", help="skip the yardstick (memory)")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    print(f"ViT-S, {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads; seconds per frame")
+    names = ["fp32 net", "bf16 net", "propagate"]
+    names += [] if args.no_dense else ["dense", "ratio", "difference"]
+    widths = [11, 11, 11, 11, 8, 12]
+    columns = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=False))
+    print(f"patch{columns}{'peak MiB':>13}")
+    for patch_size in args.patch_size:
+        measure(patch_size, args.repeats, not args.no_dense)
+
+
+if __name__ == "__main__":
+    main()
