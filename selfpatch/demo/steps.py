@@ -178,6 +178,7 @@ def start_or_skip(
         **dict(step.environment),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
+        "OMP_WAIT_POLICY": "PASSIVE",  # idle threads leave their core to the data loaders
         "PYTHONUNBUFFERED": "1",
     }
     with step.log.open("wb") as log:
