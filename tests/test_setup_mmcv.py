@@ -27,7 +27,7 @@ class FakeEnvironment(Environment):
         self.interrupted = False
         self.num_builds = 0
 
-    def evaluate(self, code, **environment):
+    def evaluate(self, code, failure):
         return json.dumps(self.probe)
 
     def pip(self, *arguments, **environment):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tools.setup import process, verify
+from tools.setup.console import SetupError
 from tools.setup.environment import Environment
 
 PINS = "onedl-mmcv==2.3.6\ntorch==2.11.0\n"
@@ -68,6 +69,12 @@ def test_stamp_cut_short_is_no_stamp(environment):
 
 def test_missing_environment_is_no_environment(environment):
     assert environment.inspect() is None
+
+
+def test_stack_that_does_not_import_is_one_sentence(environment):
+    environment.python = Path(sys.executable)
+    with pytest.raises(SetupError, match=r"^no torch \(ModuleNotFoundError: .*'xyzzy'\)$"):
+        environment.evaluate("import xyzzy", "no torch")
 
 
 def test_complete_package_of_the_pinned_version_needs_nothing(site):

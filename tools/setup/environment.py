@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.setup import machine, pins
+from tools.setup.console import SetupError
 from tools.setup.process import child_environment, run
 
 INPUTS = ("pins.txt", "setup.cfg", "tools/setup/*.py")
@@ -119,16 +120,25 @@ class Environment:
         """``pip install`` what is named, without resolving: the pins are complete."""
         self.pip("install", "--progress-bar=off", "--no-deps", "--no-build-isolation", *arguments)
 
-    def evaluate(self, code: str, **environment: str) -> str:
-        """Standard output of a few lines run by the environment's Python."""
-        return subprocess.run(
-            [str(self.python), "-c", code],
+    def evaluate(self, code: str, failure: str) -> str:
+        """Standard output of a few lines run by the environment's Python.
+
+        Raises:
+            SetupError: They failed; the sentence is ``failure`` and the last line of the error.
+        """
+        command = [str(self.python), "-c", code]
+        result = subprocess.run(
+            command,
             capture_output=True,
             text=True,
-            check=True,
-            env=child_environment(environment),
+            check=False,
+            env=child_environment({}),
             cwd=self.folder,
-        ).stdout
+        )
+        if result.returncode:
+            last = (result.stderr.strip().splitlines() or [f"status {result.returncode}"])[-1]
+            raise SetupError(f"{failure} ({last})")
+        return result.stdout
 
 
 def user_cache() -> Path:
