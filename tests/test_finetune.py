@@ -1,0 +1,129 @@
+"""Fine-tuning under the hosts' own tools: train, save, resume, test, results, bad input."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from selfpatch import build_vit
+from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.demo.data import Sizes, generate
+from selfpatch.engine.results_hook import percent
+
+ROOT = Path(__file__).parents[1]
+HOSTS = {
+    "mmdet": (
+        "mmdet_configs/mask-rcnn_selfpatch-small_fpn_coco.py",
+        "coco-mask-rcnn",
+        {"AP-box", "AP-mask"},
+        ["train_dataloader.dataset.indices=4", "val_dataloader.dataset.indices=2"],
+        ["train_cfg.max_epochs=1"],
+        ["train_cfg.max_epochs=2"],
+        "epoch_{}.pth",
+    ),
+    "mmseg": (
+        "mmseg_configs/semantic-fpn_selfpatch-small_ade20k-128x128.py",
+        "ade20k-semantic-fpn",
+        {"mIoU"},
+        ["val_dataloader.dataset.indices=2", "train_cfg.val_interval=2"],
+        ["train_cfg.max_iters=2", "default_hooks.checkpoint.interval=2"],
+        ["train_cfg.max_iters=4", "default_hooks.checkpoint.interval=2"],
+        "iter_{}.pth",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    sizes = Sizes(pretraining=1, coco_train=4, coco_val=2, ade_train=4, ade_val=2, frames=3)
+    return generate(tmp_path_factory.mktemp("data") / "tiny", sizes)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    vit = build_vit("vit_tiny", depth=6, image_size=96)
+    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
+    return path
+
+
+def run(command: list[str], data: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command from another folder than the project's."""
+    environment = {
+        **os.environ,
+        "COCO_ROOT": str(data / "coco"),
+        "ADE20K_ROOT": str(data / "ade20k"),
+    }
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def stock_tool(host: str, name: str) -> str:
+    spec = importlib.util.find_spec(host)
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / ".mim/tools" / name)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_train_save_resume_and_test(host, data, weights, tmp_path):
+    """Training through our door, resuming and testing through the host's own tools."""
+    config, task, metrics, small, first, second, checkpoint = HOSTS[host]
+    work_dir = ["--work-dir", str(tmp_path / "work")]
+    init = f"model.backbone.init_cfg.checkpoint={weights}"
+    config = str(ROOT / config)
+    command = [str(ROOT / "tools/finetune.py"), host, config, *work_dir, "--cfg-options", init]
+    done = run([*command, *small, *first], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((tmp_path / "work/results.json").read_text())
+    assert result["task"] == task
+    assert result["metrics"].keys() == metrics
+    assert result["backbone"]["method"] == "dino"
+    assert result["dataset"].startswith(str(data))
+    step = 1 if host == "mmdet" else 2
+
+    command = [stock_tool(host, "train.py"), config, *work_dir, "--resume", "--cfg-options", init]
+    done = run([*command, *small, *second], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"resumed epoch: {1 if host == 'mmdet' else 0}" in done.stdout + done.stderr
+    last = tmp_path / "work" / checkpoint.format(2 * step)
+    assert last.is_file()
+
+    (tmp_path / "work/results.json").unlink()
+    command = [stock_tool(host, "test.py"), config, str(last), *work_dir, "--cfg-options"]
+    done = run([*command, "test_dataloader.dataset.indices=2"], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    tested = json.loads((tmp_path / "work/results.json").read_text())
+    assert tested["backbone"]["fingerprint"] == result["backbone"]["fingerprint"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing.py"], "the config nothing.py does not exist"),
+        ([HOSTS["mmdet"][0], "model.backbone.init_cfg.checkpoint=none.pth"], "none.pth does not"),
+        ([HOSTS["mmdet"][0], "model.backbone.patchsize=8"], "patchsize"),
+        ([HOSTS["mmdet"][0], "model.backbone.patch_size=8"], "does not fit this backbone"),
+        ([HOSTS["mmdet"][0], "model.type=MaskRCN"], "MaskRCN is not in the"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, data, weights, tmp_path):
+    config, *options = arguments
+    command = [str(ROOT / "tools/finetune.py"), "mmdet", str(ROOT / config) if options else config]
+    init = [f"model.backbone.init_cfg.checkpoint={weights}", *options]
+    done = run([*command, "--cfg-options", *init], data, tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_metric_that_the_host_could_not_compute_stays_empty():
+    assert percent(0.421, 100) == pytest.approx(42.1)
+    assert percent(-1.0, 100) is None
+    assert percent(float("nan"), 1) is None
+    assert percent(None, 1) is None
