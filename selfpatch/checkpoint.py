@@ -168,6 +168,8 @@ def _read_backbone_file(path: Path, num_heads: int | None) -> tuple[State, Backb
 
 
 def _unpickle_safely(path: Path) -> dict[str, Any]:
+    if not hasattr(torch.serialization, "safe_globals"):
+        raise InputError(f"{path} can be read with torch 2.5 or newer only; export it there first")
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused

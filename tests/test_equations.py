@@ -60,7 +60,7 @@ def test_positives_are_the_most_similar_neighbours(border):
             assert positives[image, i].tolist() == best
 
 
-def naive_summary(head: AggregationHead, tokens: torch.Tensor) -> torch.Tensor:
+def naive_summary(head, tokens):
     """Eq. 4 for one set of tokens (n, D): class attention, head by head."""
     summary = head.cls_token[0, 0]
     for block in head.cls_blocks:

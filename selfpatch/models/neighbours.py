@@ -24,8 +24,8 @@ def neighbour_index(rows: int, columns: int, size: int | str = 3, border: str = 
 
     Returns:
         int64 (rows * columns, M) with M = size**2 - 1, or rows * columns - 1 for ``all``: patch
-        indices in rising order, each once and never
-        the patch itself; :data:`NO_PATCH` fills up where there are fewer.
+        indices in rising order, each once and never the patch itself; :data:`NO_PATCH` fills up
+        where there are fewer.
     """
     if border not in ("wrap", "clip"):
         raise ValueError(f"border must be 'wrap' or 'clip', not {border!r}")
