@@ -1,6 +1,7 @@
 """Results files -> one table."""
 
 import html
+import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from selfpatch.published import PUBLISHED, PUBLISHED_SETTING, Published
 from selfpatch.results import TASKS, Result
 
 NONE = "-"
+LINE_WIDTH = 100
 METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
 """Methods that are compared, the baseline first; other methods get a column of their own."""
 
@@ -223,29 +225,35 @@ def sources(table: Table) -> list[str]:
 
 
 def to_text(table: Table) -> str:
-    """For a terminal."""
+    """For a terminal, with everything that is known about the numbers."""
     parts = [
-        aligned(table.header, table.cells(), num_left=2),
-        "\n".join(table.notes),
-        "Sources\n" + "\n".join(f"  {line}" for line in sources(table)),
+        summary(table),
+        "Sources of the published numbers\n" + "\n".join(f"  {line}" for line in sources(table)),
     ]
     if table.origins:
         parts.append("Where the numbers come from\n" + origins_text(table))
     return "\n\n".join(parts)
 
 
+def summary(table: Table) -> str:
+    """The rows and the notes alone, for a terminal."""
+    rows = aligned(table.header, table.cells(), num_left=2)
+    notes = [textwrap.fill(note, LINE_WIDTH) for note in table.notes]
+    return "\n\n".join([rows, *notes])
+
+
 def origins_text(table: Table) -> str:
-    """One result per paragraph, one fact per line; what all results share is said once."""
+    """One result per paragraph; what several results share is said once, at the end."""
     lines = []
     for entry in table.origins:
         facts = dict(zip(ORIGIN_HEADER, entry, strict=True))
         lines.append(f"  {facts['task']} with {facts['backbone']}: {facts['config']}")
-        lines.append(f"      on {facts['data']}, {facts['hours']} h, settings {facts['settings']}")
+        lines.append(f"      on {facts['data']}, {facts['hours']} h; {facts['settings']}")
     for name in ("device", "versions"):
         column = ORIGIN_HEADER.index(name)
-        for value in sorted({entry[column] for entry in table.origins}):
-            lines.append(f"  {name}: {value}")
-    return "\n".join(lines)
+        lines += [f"  {name}: {value}" for value in sorted({e[column] for e in table.origins})]
+    wrapped = [textwrap.fill(line, LINE_WIDTH, subsequent_indent=" " * 6) for line in lines]
+    return "\n".join(wrapped)
 
 
 def aligned(header: Sequence[str], cells: Sequence[Sequence[str]], num_left: int) -> str:

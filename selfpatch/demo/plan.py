@@ -35,12 +35,12 @@ class Budget:
     Attributes:
         images: Images seen in pretraining, over all epochs.
         detection: Images seen by Mask R-CNN, over all epochs.
-        segmentation: Iterations of each of the two segmenters.
+        segmentation: Iterations of each of the two segmenters; as their configs say, if None.
     """
 
     images: int = 2560
     detection: int = 144
-    segmentation: int = 100
+    segmentation: int | None = None
 
 
 def find_data(folder: str | os.PathLike[str] | None, work_dir: Path, sizes: Sizes) -> Data:
@@ -144,14 +144,23 @@ def segmentation(
     """``tools/finetune.py mmseg``: UperNet or Semantic FPN, validated once, at the end."""
     work_dir = folder / task
     model = task.removeprefix("ade20k-")
-    options = (
-        f"train_cfg.max_iters={budget.segmentation}",
-        f"train_cfg.val_interval={budget.segmentation}",
-        f"param_scheduler.1.end={budget.segmentation}",
-        f"val_evaluator.output_dir={work_dir / 'maps'}",
-    )
+    options: tuple[str, ...] = (f"val_evaluator.output_dir={work_dir / 'maps'}",)
+    if budget.segmentation is not None:
+        options += shortened(budget.segmentation)
     config = f"mmseg_configs/{model}_selfpatch-small_ade20k-128x128.py"
     return finetuning(f"{name} on {METHODS[method]}", method, config, work_dir, options, data)
+
+
+def shortened(iterations: int) -> tuple[str, ...]:
+    """Options for a segmenter that trains this long: a tenth of it to warm up."""
+    warmup = max(1, iterations // 10)
+    return (
+        f"train_cfg.max_iters={iterations}",
+        f"train_cfg.val_interval={iterations}",
+        f"param_scheduler.0.end={warmup}",
+        f"param_scheduler.1.begin={warmup}",
+        f"param_scheduler.1.end={iterations}",
+    )
 
 
 def finetuning(

@@ -11,7 +11,7 @@ from selfpatch.demo.plan import METHODS, Budget, find_data, plan
 from selfpatch.demo.report import Made, write_report
 from selfpatch.demo.steps import clock, run_steps
 from selfpatch.results import read_results
-from selfpatch.table import Table, build_table, to_text
+from selfpatch.table import Table, build_table, summary
 
 
 def demo(
@@ -45,7 +45,7 @@ def demo(
 
     results = [step.output for step in steps if step.output.name == "results.json"]
     table = build_table(read_results(results))
-    print(f"\n{to_text(table)}\n")
+    print(f"\n{summary(table)}\n")
     made = Made(
         commands=[(step.name, step.typed, seconds[step.name]) for step in steps],
         seconds=time.monotonic() - began,

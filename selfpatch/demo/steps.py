@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -222,7 +222,8 @@ def stopped_at_the_end(running: list[Running]) -> Iterator[None]:
         yield
     finally:
         for one in running:
-            os.killpg(one.process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it has just ended by itself
+                os.killpg(one.process.pid, signal.SIGTERM)
         for one in running:
             try:
                 one.process.wait(timeout=10)
