@@ -126,6 +126,17 @@ def test_a_failure_stops_the_others(tmp_path):
         os.kill(int(pid.read_text()), 0)
 
 
+def test_a_terminated_run_takes_its_steps_along(tmp_path):
+    pid = tmp_path / "pid"
+    code = f"import os, signal\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n"
+    end = "os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)"
+    with pytest.raises(SystemExit) as caught:
+        run_steps([step(tmp_path, "one", code + end)], at_once=1, threads=1)
+    assert caught.value.code == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
 def test_what_was_finished_before_a_failure_is_kept(tmp_path):
     first, bad = step(tmp_path, "one", COUNT), step(tmp_path, "bad", "raise SystemExit(1)")
     for _ in range(2):

@@ -20,10 +20,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", help="folder of the data sets; default: generated data")
-    parser.add_argument("--work-dir", help="default: work_dirs/demo, or work_dirs/demo-<data>")
+    parser.add_argument("--work-dir", default="work_dirs/demo", help="default: work_dirs/demo")
     args = parser.parse_args()
     with exit_with_sentence():
-        demo(args.data, args.work_dir or "work_dirs/demo")
+        demo(args.data, args.work_dir)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,12 @@ class Made:
 
     Attributes:
         commands: Step's name, command line and seconds, in order.
-        seconds: Wall-clock time of the whole run; steps kept from before are not in it.
+        at_once: How many steps ran side by side.
         created: When, as people read it.
     """
 
     commands: Sequence[tuple[str, str, float]]
-    seconds: float
+    at_once: int
     created: str
 
 
@@ -88,11 +88,13 @@ def write_report(path: Path, data: Data, runs: Sequence[Run], table: Table, made
 def introduction(data: Data, runs: Sequence[Run], made: Made) -> str:
     """What this is, on which data and machine."""
     names = " and ".join(run.name for run in runs)
+    total = clock(sum(seconds for _, _, seconds in made.commands))
     return (
         f"<h1>SelfPatch, from images to one table</h1><p class='lead'>{names}: pretrained with the"
         " same budget on the same images, then detection, segmentation and tracking with each."
         f"</p><p>Data: {html.escape(data.description)}. Machine: {html.escape(device_name())}."
-        f" {made.created}; this run took {clock(made.seconds)}.</p>"
+        f" {made.created}. The {len(made.commands)} steps took {total}, {made.at_once} at a"
+        " time.</p>"
         "<p>The budgets are minutes, not days. The numbers show that every part of the path works"
         " and is measured; they do not rank the methods.</p>"
     )

@@ -33,7 +33,7 @@ def demo(
     """
     began = time.monotonic()
     work_dir = Path(work_dir)
-    cores = os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0))
     at_once = min(2, cores)
     if folder is None:
         print("making small data (some ten seconds the first time)", flush=True)
@@ -48,7 +48,7 @@ def demo(
     print(f"\n{summary(table)}\n")
     made = Made(
         commands=[(step.name, step.typed, seconds[step.name]) for step in steps],
-        seconds=time.monotonic() - began,
+        at_once=at_once,
         created=datetime.now().strftime("%d %B %Y"),
     )
     runs = [Run(name, work_dir / method) for method, name in METHODS.items()]

@@ -217,10 +217,15 @@ def last_words(log: Path) -> str:
 
 @contextmanager
 def stopped_at_the_end(running: list[Running]) -> Iterator[None]:
-    """Stop whatever is still running when the block is left, its worker processes included."""
+    """Stop whatever is still running when the block is left, its worker processes included.
+
+    SIGTERM, with which a time limit ends a process, leaves the block too.
+    """
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, before)
         for one in running:
             with suppress(ProcessLookupError):  # it has just ended by itself
                 os.killpg(one.process.pid, signal.SIGTERM)
