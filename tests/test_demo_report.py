@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from pycocotools import mask as coco_mask
 from selfpatch.checkpoint import BackboneInfo, save_backbone
 from selfpatch.demo.data import Sizes, generate
 from selfpatch.demo.figures import Run, central_patch, decode, loss_curves
-from selfpatch.demo.plan import Data, find_data
+from selfpatch.demo.plan import Budget, Data, find_data, plan
 from selfpatch.demo.report import Made, embedded, write_report
+from selfpatch.demo.run import demo
 from selfpatch.errors import InputError
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.results import read_results, write_result
@@ -150,6 +152,43 @@ def test_missing_data_sets_are_listed_in_one_sentence(tmp_path):
     assert "ADE20K" in message
     assert "DAVIS" in message
     assert "a folder of images" not in message
+
+
+def test_a_broken_coco_file_is_one_sentence(data, tmp_path):
+    shutil.copytree(data.images.parent, tmp_path / "data")
+    broken = tmp_path / "data" / "coco" / "annotations" / "instances_train2017.json"
+    broken.write_text("{")
+    found = find_data(tmp_path / "data", tmp_path, SIZES)
+    with pytest.raises(InputError, match="is no COCO instances file"):
+        plan(found, tmp_path / "work", Budget())
+
+
+def test_a_file_as_work_dir_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        demo(None, tmp_path / "file")
+
+
+def test_both_methods_get_the_same_budget_and_dino_its_class_token(data, tmp_path):
+    steps = {step.name: step for step in plan(data, tmp_path, Budget(images=6, detection=4))}
+    assert len(steps) == 12
+    for name in ("pretrain DINO", "pretrain SelfPatch"):
+        assert "train_cfg.max_epochs=3" in steps[name].command
+        assert "custom_hooks.0.warmup_epochs=0.6" in steps[name].command
+    for name in ("Mask R-CNN on DINO", "Mask R-CNN on SelfPatch"):
+        assert "train_cfg.max_epochs=2" in steps[name].command
+        assert steps[name].typed.startswith("COCO_ROOT=")
+    class_token = "model.backbone.class_token=True"
+    with_token = {name for name, step in steps.items() if class_token in step.command}
+    tasks = ("Mask R-CNN", "UperNet", "Semantic FPN")
+    assert with_token == {f"{task} on DINO" for task in tasks}
+
+
+def test_a_change_of_the_projects_own_code_runs_its_steps_again(data, tmp_path):
+    pretrain = next(iter(plan(data, tmp_path, Budget())))
+    files = {path.name for path in pretrain.inputs}
+    assert {"vit.py", "loop.py", "demo_selfpatch.py"} <= files
+    assert not {"report.py", "table.py"} & files
 
 
 def test_real_data_is_found_where_it_lies(real_data, tmp_path):

@@ -57,6 +57,17 @@ def test_a_step_runs_again_when_something_changed(tmp_path, change):
     assert (tmp_path / "count").read_text() == "xx"
 
 
+def test_a_step_whose_input_changed_meanwhile_runs_again(tmp_path):
+    source = tmp_path / "a.txt"
+    source.write_text("before")
+    code = f"pathlib.Path({str(source)!r}).write_text('meanwhile')\n" + COUNT
+    one = step(tmp_path, "one", code, inputs=(source,))
+    run_steps([one], at_once=1, threads=1)
+    run_steps([one], at_once=1, threads=1)
+    run_steps([one], at_once=1, threads=1)
+    assert (tmp_path / "count").read_text() == "xx"
+
+
 def test_an_interrupted_step_is_not_believed(tmp_path):
     one = step(tmp_path, "one", COUNT)
     run_steps([one], at_once=1, threads=1)

@@ -23,7 +23,7 @@ model = dict(
 )
 train_cfg = dict(max_epochs=10)
 custom_hooks = [
-    dict(type="PretrainSchedules", lr=1e-2, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
+    dict(type="PretrainSchedules", lr=3e-3, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
     dict(type="TeacherEMA"),
     dict(type="Throughput"),
     dict(type="BackboneFile"),

@@ -233,4 +233,7 @@ def shown(path: Path) -> str:
 
 def image_count(annotations: Path) -> int:
     """How many images a COCO file describes."""
-    return len(json.loads(annotations.read_text())["images"])
+    try:
+        return len(json.loads(annotations.read_text())["images"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{annotations} is no COCO instances file ({error})") from None

@@ -10,6 +10,7 @@ from selfpatch.demo.figures import Run
 from selfpatch.demo.plan import METHODS, Budget, find_data, plan
 from selfpatch.demo.report import Made, write_report
 from selfpatch.demo.steps import clock, run_steps
+from selfpatch.errors import InputError
 from selfpatch.results import read_results
 from selfpatch.table import Table, build_table, summary
 
@@ -33,6 +34,8 @@ def demo(
     """
     began = time.monotonic()
     work_dir = Path(work_dir)
+    if work_dir.exists() and not work_dir.is_dir():
+        raise InputError(f"{work_dir} is a file; give a folder with --work-dir")
     cores = len(os.sched_getaffinity(0))
     at_once = min(2, cores)
     if folder is None:

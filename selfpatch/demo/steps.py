@@ -87,9 +87,10 @@ def identity(file: Path) -> str:
 
 @dataclass
 class Running:
-    """A step's process and when it began."""
+    """A step's process, when it began, and the key of the inputs as they were then."""
 
     step: Step
+    key: str
     process: subprocess.Popen[bytes]
     began: float
 
@@ -170,6 +171,7 @@ def start_or_skip(
         terminal.say(f"  kept   {step.name} (took {clock(finished)})")
         return
     terminal.say(f"  start  {step.name}\n         {step.typed}")
+    key = step.key()
     step.record.unlink(missing_ok=True)
     shutil.rmtree(step.folder, ignore_errors=True)
     step.folder.mkdir(parents=True)
@@ -190,7 +192,7 @@ def start_or_skip(
             env=environment,
             start_new_session=True,
         )
-    running.append(Running(step, process, time.monotonic()))
+    running.append(Running(step, key, process, time.monotonic()))
 
 
 def finish(one: Running, terminal: Terminal) -> float:
@@ -202,7 +204,7 @@ def finish(one: Running, terminal: Terminal) -> float:
         reason = f"with exit status {code}" if code else f"without writing {step.output}"
         raise InputError(f"the step {step.name!r} ended {reason}; {last_words(step.log)}")
     with atomic_write(step.record, "w") as file:
-        json.dump({"key": step.key(), "seconds": seconds, "command": step.typed}, file, indent=1)
+        json.dump({"key": one.key, "seconds": seconds, "command": step.typed}, file, indent=1)
     terminal.say(f"  done   {step.name} in {clock(seconds)}")
     return seconds
 
