@@ -1,7 +1,5 @@
 """Results files -> one table."""
 
-import html
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +8,6 @@ from selfpatch.published import PUBLISHED, PUBLISHED_SETTING, Published
 from selfpatch.results import TASKS, Result
 
 NONE = "-"
-LINE_WIDTH = 100
 METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
 """Methods that are compared, the baseline first; other methods get a column of their own."""
 
@@ -214,81 +211,3 @@ def published_cells(published: Published | None) -> tuple[str, str]:
     pair = (published.dino, published.selfpatch)
     first, second = (NONE if value is None else f"{about}{value:g}" for value in pair)
     return first, second
-
-
-def sources(table: Table) -> list[str]:
-    """Where each published number of the table stands."""
-    known = {
-        f"{row.task}, {row.metric}: {row.published.source}" for row in table.rows if row.published
-    }
-    return sorted(known)
-
-
-def to_text(table: Table) -> str:
-    """For a terminal, with everything that is known about the numbers."""
-    parts = [
-        summary(table),
-        "Sources of the published numbers\n" + "\n".join(f"  {line}" for line in sources(table)),
-    ]
-    if table.origins:
-        parts.append("Where the numbers come from\n" + origins_text(table))
-    return "\n\n".join(parts)
-
-
-def summary(table: Table) -> str:
-    """The rows and the notes alone, for a terminal."""
-    rows = aligned(table.header, table.cells(), num_left=2)
-    notes = [textwrap.fill(note, LINE_WIDTH) for note in table.notes]
-    return "\n\n".join([rows, *notes])
-
-
-def origins_text(table: Table) -> str:
-    """One result per paragraph; what several results share is said once, at the end."""
-    lines = []
-    for entry in table.origins:
-        facts = dict(zip(ORIGIN_HEADER, entry, strict=True))
-        lines.append(f"  {facts['task']} with {facts['backbone']}: {facts['config']}")
-        lines.append(f"      on {facts['data']}, {facts['hours']} h; {facts['settings']}")
-    for name in ("device", "versions"):
-        column = ORIGIN_HEADER.index(name)
-        lines += [f"  {name}: {value}" for value in sorted({e[column] for e in table.origins})]
-    wrapped = [textwrap.fill(line, LINE_WIDTH, subsequent_indent=" " * 6) for line in lines]
-    return "\n".join(wrapped)
-
-
-def aligned(header: Sequence[str], cells: Sequence[Sequence[str]], num_left: int) -> str:
-    """Columns padded to one width: the first ``num_left`` to the left, the others to the right."""
-    lines = [header, *cells]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
-    pads = ["<" if i < num_left else ">" for i in range(len(header))]
-    text = [
-        "  ".join(
-            f"{cell:{pad}{width}}" for cell, pad, width in zip(line, pads, widths, strict=True)
-        )
-        for line in lines
-    ]
-    return "\n".join([text[0], "-" * len(text[0]), *text[1:]])
-
-
-def to_markdown(table: Table) -> str:
-    """For a README or a pull request."""
-    rules = [":--", ":--"] + ["--:"] * (len(table.header) - 2)
-    lines = [table.header, rules, *table.cells()]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    notes = [*table.notes, "Sources: " + "; ".join(sources(table)) + "."]
-    return text + "\n\n" + "\n\n".join(notes) + "\n"
-
-
-def to_html(table: Table) -> str:
-    """A ``<table>`` and its notes, for a page that brings its own style."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
-    body = ""
-    for row in table.cells():
-        body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
-    notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in table.notes)
-    listed = "".join(f"<li>{html.escape(source)}</li>" for source in sources(table))
-    return (
-        f"<table class='results'><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"
-        f"{notes}<details><summary>Sources of the published numbers</summary>"
-        f"<ul class='note'>{listed}</ul></details>"
-    )

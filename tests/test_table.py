@@ -10,7 +10,8 @@ import pytest
 
 from selfpatch.published import PUBLISHED
 from selfpatch.results import TASKS, Result, read_results
-from selfpatch.table import build_table, to_html, to_markdown, to_text
+from selfpatch.table import build_table
+from selfpatch.table_formats import to_html, to_markdown, to_text
 
 ROOT = Path(__file__).resolve().parents[1]
 

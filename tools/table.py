@@ -9,7 +9,8 @@ import argparse
 
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.results import read_results
-from selfpatch.table import build_table, to_html, to_markdown, to_text
+from selfpatch.table import build_table
+from selfpatch.table_formats import to_html, to_markdown, to_text
 
 FORMATS = {"text": to_text, "markdown": to_markdown, "html": to_html}
 

@@ -216,7 +216,7 @@ def tool(name: str) -> str:
 
 def sources(*packages: str) -> tuple[Path, ...]:
     """The project's files that a result of these packages can depend on."""
-    after_the_fact = {"demo", "visualize", "table.py", "published.py"}
+    after_the_fact = {"demo", "visualize", "table.py", "table_formats.py", "published.py"}
     return tuple(
         file
         for package in packages

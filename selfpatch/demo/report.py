@@ -16,7 +16,8 @@ from selfpatch.demo.plan import Data
 from selfpatch.demo.steps import clock
 from selfpatch.errors import InputError
 from selfpatch.results import device_name, installed_versions
-from selfpatch.table import ORIGIN_HEADER, Table, to_html
+from selfpatch.table import ORIGIN_HEADER, Table
+from selfpatch.table_formats import to_html
 
 STYLE = """
 :root { color-scheme: light; }

@@ -12,7 +12,8 @@ from selfpatch.demo.report import Made, write_report
 from selfpatch.demo.steps import clock, run_steps
 from selfpatch.errors import InputError
 from selfpatch.results import read_results
-from selfpatch.table import Table, build_table, summary
+from selfpatch.table import Table, build_table
+from selfpatch.table_formats import summary
 
 
 def demo(
