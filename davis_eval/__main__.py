@@ -5,6 +5,10 @@ Examples:
     python -m davis_eval score --davis DIR --results DIR --json scores.json
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
+
 import argparse
 import sys
 import time

@@ -5,10 +5,17 @@ Example:
         --cfg-options model.backbone.init_cfg.checkpoint=backbone.safetensors
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
+
 import argparse
 import importlib.util
+import re
 import runpy
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from selfpatch.engine.config_errors import config_errors_as_sentences
@@ -26,7 +33,22 @@ def main() -> None:
             raise InputError(f"the config {args.config} does not exist; see {args.host}_configs")
         tool = train_tool(args.host)
         sys.argv = [str(tool), args.config, *rest]
-        runpy.run_path(str(tool), run_name="__main__")
+        with data_errors_as_sentences():
+            runpy.run_path(str(tool), run_name="__main__")
+
+
+@contextmanager
+def data_errors_as_sentences() -> Iterator[None]:
+    """Raise :class:`InputError` for what the hosts find wrong with their data."""
+    try:
+        yield
+    except (AssertionError, ValueError) as error:
+        image = re.search(r"failed to load image: (.+)", str(error))
+        if image:
+            raise InputError(f"{image[1]} is no readable image; fetch it again") from None
+        if "need at least one array to concatenate" in str(error):
+            raise InputError("the data set has no image; check the data root") from None
+        raise
 
 
 def train_tool(host: str) -> Path:

@@ -4,6 +4,10 @@ Example:
     python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
 """
 
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
+
 import argparse
 
 from mmengine.config import DictAction
