@@ -116,7 +116,10 @@ class SelfPatchViT(BaseModule):
         self._freeze()
 
     def init_weights(self) -> None:
-        """Load the pretrained trunk, strictly; mmengine calls this once, before training."""
+        """Load the pretrained trunk, strictly; a second call leaves everything as it is."""
+        if self.is_init:
+            return
+        self._is_init = True
         if self.init_cfg is None:
             print_log("SelfPatchViT starts from random weights: it has no init_cfg", "current")
             return

@@ -91,6 +91,9 @@ def test_pretrained_weights_are_the_files_and_survive_initialisation(layout, tmp
     expected = vit.intermediate(images, [2])[0]
     assert model.eval().trunk.intermediate(images, [2])[0].equal(expected)
     assert model.info.fingerprint
+    torch.nn.init.zeros_(model.trunk.pos_embed)  # as if trained
+    model.init_weights()
+    assert not model.trunk.pos_embed.any()
 
 
 def test_a_checkpoint_of_another_architecture_is_refused_with_a_list(tmp_path):

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,7 @@ def test_train_save_resume_and_test(host, data, weights, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     tested = json.loads((tmp_path / "work/results.json").read_text())
     assert tested["backbone"]["fingerprint"] == result["backbone"]["fingerprint"]
+    assert tested["settings"]["iterations"] == 4
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,26 @@ def test_bad_input_is_one_sentence(arguments, sentence, data, weights, tmp_path)
     done = run([*command, "--cfg-options", *init], data, tmp_path)
     assert done.returncode == 2, done.stderr[-3000:]
     assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights, tmp_path):
+    command = [str(ROOT / "tools/finetune.py"), "mmseg", str(ROOT / HOSTS["mmseg"][0])]
+    command += ["--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}"]
+    broken = tmp_path / "data/ade20k"
+    shutil.copytree(data / "ade20k", broken)
+    images = sorted((broken / "images/training").iterdir())
+    for image in images:
+        image.write_bytes(image.read_bytes()[:200])
+    done = run(command, tmp_path / "data", tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert "is no readable image" in done.stderr.splitlines()[-1]
+
+    for image in images:
+        image.unlink()
+    done = run(command, tmp_path / "data", tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert done.stderr.splitlines()[-1].endswith("has no image; check the data root")
     assert "Traceback" not in done.stderr
 
 

@@ -28,13 +28,12 @@ def main() -> None:
     parser.add_argument("host", choices=["mmdet", "mmseg"])
     parser.add_argument("config", help="a file of mmdet_configs or mmseg_configs")
     args, rest = parser.parse_known_args()
-    with exit_with_sentence(), config_errors_as_sentences(args.config):
+    with exit_with_sentence(), config_errors_as_sentences(args.config), data_errors_as_sentences():
         if not Path(args.config).is_file():
             raise InputError(f"the config {args.config} does not exist; see {args.host}_configs")
         tool = train_tool(args.host)
         sys.argv = [str(tool), args.config, *rest]
-        with data_errors_as_sentences():
-            runpy.run_path(str(tool), run_name="__main__")
+        runpy.run_path(str(tool), run_name="__main__")
 
 
 @contextmanager
@@ -43,8 +42,7 @@ def data_errors_as_sentences() -> Iterator[None]:
     try:
         yield
     except (AssertionError, ValueError) as error:
-        image = re.search(r"failed to load image: (.+)", str(error))
-        if image:
+        if image := re.search(r"failed to load image: (.+)", str(error)):
             raise InputError(f"{image[1]} is no readable image; fetch it again") from None
         if "need at least one array to concatenate" in str(error):
             raise InputError("the data set has no image; check the data root") from None
@@ -55,9 +53,7 @@ def train_tool(host: str) -> Path:
     """Where the installed host keeps its ``tools/train.py``."""
     spec = importlib.util.find_spec(host)
     if spec is None or spec.origin is None:
-        raise InputError(
-            f"{host} is not installed; `make setup` or the extra [openmmlab] brings it"
-        )
+        raise InputError(f"{host} is not installed; `make setup` brings it")
     return Path(spec.origin).parent / ".mim/tools/train.py"
 
 

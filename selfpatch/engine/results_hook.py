@@ -41,6 +41,7 @@ class ResultsFile(Hook):
         self.task = task
         self.metrics = HOST_METRICS[task]
         self.started = time.monotonic()
+        self.loaded_iterations = 0
 
     def before_run(self, runner: Runner) -> None:
         """The clock of the run starts here."""
@@ -52,7 +53,9 @@ class ResultsFile(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take up the note; a checkpoint without one leaves what is known."""
-        note = checkpoint.get("meta", {}).get("selfpatch_backbone")
+        meta = checkpoint.get("meta", {})
+        self.loaded_iterations = meta.get("iter", 0)
+        note = meta.get("selfpatch_backbone")
         if note is not None:
             backbone(runner).info = BackboneInfo(**note)
 
@@ -75,11 +78,12 @@ class ResultsFile(Hook):
             path,
             task=self.task,
             metrics=found,
-            config=Path(runner.cfg.filename).name,
+            config=Path(runner.cfg.filename or "").name,
             dataset=str(dataset.data_root),
             backbone=backbone(runner).info,
             hours=(time.monotonic() - self.started) / 3600,
-            settings={"iterations": runner.iter, "images": len(dataset)},
+            # A test alone trains nothing: its model was trained for what its checkpoint says.
+            settings={"iterations": runner.iter or self.loaded_iterations, "images": len(dataset)},
         )
         runner.logger.info(f"results file: {path}")
 
