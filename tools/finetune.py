@@ -1,8 +1,7 @@
 """Fine-tune a backbone: call the training tool that mmdetection or mmsegmentation brings.
 
 Example:
-    python tools/finetune.py mmdet mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py \
-        --cfg-options model.backbone.init_cfg.checkpoint=backbone.safetensors
+    python tools/finetune.py mmdet CONFIG --cfg-options model.backbone.init_cfg.checkpoint=FILE
 """
 
 import os
@@ -31,9 +30,8 @@ def main() -> None:
     with exit_with_sentence(), config_errors_as_sentences(args.config), data_errors_as_sentences():
         if not Path(args.config).is_file():
             raise InputError(f"the config {args.config} does not exist; see {args.host}_configs")
-        tool = train_tool(args.host)
-        sys.argv = [str(tool), args.config, *rest]
-        runpy.run_path(str(tool), run_name="__main__")
+        sys.argv = [str(train_tool(args.host)), args.config, *rest]
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @contextmanager
