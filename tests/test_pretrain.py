@@ -13,7 +13,7 @@ from PIL import Image
 from selfpatch import load_backbone
 from selfpatch.checkpoint import fingerprint, read_backbone
 from selfpatch.engine.launch import batch_per_process, pretrain, read_config
-from selfpatch.engine.optimizer import clip_each
+from selfpatch.engine.optimizer import clip_all, clip_each
 from selfpatch.engine.schedules import cosine, linear_warmup, warmup_cosine
 from selfpatch.errors import InputError
 
@@ -241,6 +241,12 @@ def test_clipping_scales_each_gradient_by_itself():
     assert norms.tolist() == pytest.approx([5.0, 0.5])
     assert gradients[0].tolist() == pytest.approx([0.6, 0.8])
     assert gradients[1].tolist() == pytest.approx([0.3, 0.4])
+
+
+def test_clipping_all_scales_gradients_together():
+    gradients = [torch.tensor([3.0]), torch.tensor([4.0])]
+    assert float(clip_all(gradients, clip_norm=1.0)) == pytest.approx(5.0)
+    assert torch.cat(gradients).tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_schedules_by_hand():

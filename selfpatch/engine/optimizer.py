@@ -18,7 +18,8 @@ class PretrainOptimWrapper(OptimWrapper):
 
     Args:
         optimizer: The optimiser.
-        clip_norm: Each parameter's gradient is clipped at this norm by itself; 0 leaves it.
+        clip_norm: Gradients are clipped at this norm; 0 leaves them.
+        clip: ``each`` parameter's gradient by itself, as DINO does, or ``all`` of them as one.
         precision: ``fp32``, ``bf16`` or ``fp16`` autocast; fp16 with a dynamic loss scale.
         last_layer: Parameters that stand still while ``last_layer_frozen`` is set.
         **kwargs: Those of mmengine's wrapper, such as ``accumulative_counts``.
@@ -28,13 +29,14 @@ class PretrainOptimWrapper(OptimWrapper):
         self,
         optimizer: torch.optim.Optimizer,
         clip_norm: float = 3.0,
+        clip: str = "each",
         precision: str = "fp32",
         last_layer: tuple[nn.Parameter, ...] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(optimizer, **kwargs)
         self.base_param_settings = None  # mmengine's own group, which only its schedulers need
-        self.clip_norm = clip_norm
+        self.clip_norm, self.clip = clip_norm, CLIPS[clip]
         self.dtype = PRECISIONS[precision]
         self.last_layer = last_layer
         self.last_layer_frozen = False
@@ -56,7 +58,7 @@ class PretrainOptimWrapper(OptimWrapper):
         """Clip, leave out a frozen last layer, update."""
         self.scaler.unscale_(self.optimizer)
         gradients = [p.grad for group in self.param_groups for p in group["params"]]
-        norm = clip_each([g for g in gradients if g is not None], self.clip_norm)
+        norm = self.clip([g for g in gradients if g is not None], self.clip_norm)
         self.message_hub.update_scalar("train/grad_norm", norm.max())
         if self.last_layer_frozen:
             for parameter in self.last_layer:
@@ -82,6 +84,17 @@ def clip_each(gradients: list[Tensor], clip_norm: float) -> Tensor:
         scales = [(clip_norm / (norm + 1e-6)).clamp(max=1.0) for norm in norms]
         torch._foreach_mul_(gradients, scales)
     return torch.stack(list(norms))
+
+
+def clip_all(gradients: list[Tensor], clip_norm: float) -> Tensor:
+    """Scale all gradients, in place, to a joint norm of at most ``clip_norm``; returns the norm."""
+    norm = torch.stack(list(torch._foreach_norm(gradients))).norm()
+    if clip_norm > 0:
+        torch._foreach_mul_(gradients, (clip_norm / (norm + 1e-6)).clamp(max=1.0))
+    return norm
+
+
+CLIPS = {"each": clip_each, "all": clip_all}
 
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
