@@ -191,9 +191,19 @@ def origin(result: Result, columns: dict[str, str]) -> tuple[str, ...]:
         result.dataset,
         described(result.settings) or NONE,
         result.device,
-        ", ".join(f"{name} {version}" for name, version in result.versions.items()),
+        version_list(result.versions),
         f"{result.hours:.2f}",
     )
+
+
+def version_list(versions: dict[str, str]) -> str:
+    """``torch 2.11.0, mmcv (onedl-mmcv) 2.3.6``: the distribution where its name is another one."""
+    parts = []
+    for name, described_version in versions.items():
+        *distribution, version = described_version.split(" ")
+        other = f" ({distribution[0]})" if distribution and distribution[0] != name else ""
+        parts.append(f"{name}{other} {version}")
+    return ", ".join(parts)
 
 
 def number(value: float | None, signed: bool = False) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from selfpatch.published import PUBLISHED
 from selfpatch.results import TASKS, Result, read_results
-from selfpatch.table import build_table
+from selfpatch.table import build_table, version_list
 from selfpatch.table_formats import to_html, to_markdown, to_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -109,6 +109,11 @@ def test_a_number_can_be_traced_to_weights_config_device_and_versions():
 def test_settings_in_groups_are_printed_one_by_one():
     table = build_table([result(settings={"walk": {"radius": 12, "top_k": 5}, "tokens": "last"})])
     assert table.origins[0][4] == "tokens=last, radius=12, top_k=5"
+
+
+def test_versions_name_the_distribution_only_where_it_differs():
+    versions = {"python": "3.11.7", "torch": "torch 2.11.0", "mmcv": "onedl-mmcv 2.3.6"}
+    assert version_list(versions) == "python 3.11.7, torch 2.11.0, mmcv (onedl-mmcv) 2.3.6"
 
 
 def test_html_escapes_what_it_prints():

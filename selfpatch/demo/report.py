@@ -16,7 +16,7 @@ from selfpatch.demo.plan import Data
 from selfpatch.demo.steps import clock
 from selfpatch.errors import InputError
 from selfpatch.results import device_name, installed_versions
-from selfpatch.table import ORIGIN_HEADER, Table
+from selfpatch.table import ORIGIN_HEADER, Table, version_list
 from selfpatch.table_formats import to_html
 
 STYLE = """
@@ -43,7 +43,8 @@ figure { margin: 0; }
 figure img { display: block; width: 100%; border-radius: 3px; }
 figcaption { margin-top: .2rem; }
 code { font: .8rem/1.5 ui-monospace, Menlo, Consolas, monospace; }
-pre { background: #f6f7f9; border-radius: 6px; padding: .9rem 1rem; overflow-x: auto; }
+pre { background: #f6f7f9; border-radius: 6px; padding: .9rem 1rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
 .swatch { display: inline-block; width: .8em; height: .8em; border-radius: 2px;
   margin: 0 .35em 0 .9em; vertical-align: -.05em; }
 """
@@ -97,7 +98,8 @@ def introduction(data: Data, runs: Sequence[Run], made: Made) -> str:
         f" {made.created}. The {len(made.commands)} steps took {total}, {made.at_once} at a"
         " time.</p>"
         "<p>The budgets are minutes, not days. The numbers show that every part of the path works"
-        " and is measured; they do not rank the methods.</p>"
+        " and is measured. They do not rank the methods: it is one run each, and a difference can be"
+        " chance.</p>"
     )
 
 
@@ -134,7 +136,7 @@ def provenance(table: Table, made: Made) -> str:
         "<tr>" + "".join(f"<td>{html.escape(entry[i])}</td>" for i in columns) + "</tr>"
         for entry in table.origins
     )
-    versions = ", ".join(f"{name} {version}" for name, version in installed_versions().items())
+    versions = version_list(installed_versions())
     commands = "\n".join(
         f"# {name}: {clock(seconds)}\n{command}\n" for name, command, seconds in made.commands
     )
@@ -197,7 +199,8 @@ ATTENTION_TEXT = (
 )
 DETECTION_TEXT = (
     "Mask R-CNN on the first validation images (not upright) with two to six instances. As many"
-    " detections are drawn as there are true instances, the surest ones, whatever their score."
+    " detections are drawn as there are true instances, the surest ones; below a score of 0.05"
+    " Mask R-CNN itself keeps none."
 )
 SEGMENTATION_TEXT = (
     "The first validation images with UperNet and with Semantic FPN. What ADE20K calls other is"
