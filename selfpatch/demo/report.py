@@ -98,7 +98,7 @@ def introduction(data: Data, runs: Sequence[Run], made: Made) -> str:
         f" {made.created}. The {len(made.commands)} steps took {total}, {made.at_once} at a"
         " time.</p>"
         "<p>The budgets are minutes, not days. The numbers show that every part of the path works"
-        " and is measured. They do not rank the methods: it is one run each, and a difference can be"
+        " and is measured. They do not rank the methods: it is one run each, a difference can be"
         " chance.</p>"
     )
 
