@@ -35,8 +35,10 @@ def demo(
     """
     began = time.monotonic()
     work_dir = Path(work_dir)
-    if work_dir.exists() and not work_dir.is_dir():
-        raise InputError(f"{work_dir} is a file; give a folder with --work-dir")
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {work_dir} ({error}); give another --work-dir") from None
     cores = len(os.sched_getaffinity(0))
     at_once = min(2, cores)
     if folder is None:
