@@ -154,6 +154,11 @@ def test_missing_data_sets_are_listed_in_one_sentence(tmp_path):
     assert "a folder of images" not in message
 
 
+def test_a_missing_data_folder_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="does not exist"):
+        find_data(tmp_path / "nowhere", tmp_path, SIZES)
+
+
 def test_a_broken_coco_file_is_one_sentence(data, tmp_path):
     shutil.copytree(data.images.parent, tmp_path / "data")
     broken = tmp_path / "data" / "coco" / "annotations" / "instances_train2017.json"
