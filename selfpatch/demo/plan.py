@@ -55,7 +55,9 @@ def find_data(folder: str | os.PathLike[str] | None, work_dir: Path, sizes: Size
         return Data(words, made / "images", made / "coco", made / "ade20k", made / "davis")
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"the data folder {folder} does not exist; without one, data are generated")
+        raise InputError(
+            f"the data folder {folder} does not exist; without one, data are generated"
+        )
     images = [folder / name for name in IMAGE_FOLDERS if (folder / name).is_dir()]
     wanted = {
         "coco/annotations/instances_train2017.json": "COCO",
