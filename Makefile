@@ -3,6 +3,9 @@
 PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 BIN := .venv/bin
 
+# Threads that wait yield their core to data loaders and other work.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: setup demo test lint clean
 
 setup: ## .venv with the pinned versions; a second call takes about a second
