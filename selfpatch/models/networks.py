@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from selfpatch.models.heads import AggregationHead, ProjectionHead
 from selfpatch.models.neighbours import match_positives, mean_of_positives, neighbour_index
-from selfpatch.models.trunks import Trunk
+from selfpatch.models.trunks import Transformer
 
 
 class Logits(NamedTuple):
@@ -40,7 +40,7 @@ class ImageNetwork(nn.Module):
         image_head: The projection head g, (V, B, D) -> (V, B, K).
     """
 
-    def __init__(self, backbone: Trunk, image_head: nn.Module) -> None:
+    def __init__(self, backbone: Transformer, image_head: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
         self.image_head = image_head
@@ -79,7 +79,7 @@ class SelfPatchNetwork(nn.Module):
 
     def __init__(
         self,
-        backbone: Trunk,
+        backbone: Transformer,
         image_head: nn.Module,
         patch_head: ProjectionHead,
         k: int | str = 4,

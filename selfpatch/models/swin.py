@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch.nn.functional as F
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
@@ -56,6 +57,8 @@ class Swin(nn.Module):
         }
         self.embed_dim = embed_dim * 2 ** (len(depths) - 1)
         self.num_heads = num_heads[-1]
+        self.stage_dims = tuple(embed_dim * 2**index for index in range(len(depths)))
+        self.stage_strides = tuple(4 * 2**index for index in range(len(depths)))
         swin = SwinTransformer(
             img_size=image_size,
             embed_dim=embed_dim,
@@ -84,3 +87,16 @@ class Swin(nn.Module):
         """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, D), before any norm."""
         self.grid(images)
         return self.layers(self.patch_embed(images)).flatten(1, 2)
+
+    def stages(self, images: Tensor) -> list[Tensor]:
+        """Images (B, 3, H, W) -> the map (B, stage_dims[i], rows, columns) after each stage.
+
+        Images are padded with zeros, at the right and at the bottom, to multiples of 4; timm pads
+        the maps within.
+        """
+        height, width = images.shape[-2:]
+        maps, tokens = [], self.patch_embed(F.pad(images, (0, -width % 4, 0, -height % 4)))
+        for layer in self.layers:
+            tokens = layer(tokens)
+            maps.append(tokens.permute(0, 3, 1, 2))
+        return maps
