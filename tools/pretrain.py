@@ -12,7 +12,7 @@ import argparse
 
 from mmengine.config import DictAction
 
-from selfpatch.engine.launch import pretrain
+from selfpatch.engine.launch import evaluations, pretrain
 from selfpatch.errors import exit_with_sentence
 
 
@@ -24,11 +24,25 @@ def main() -> None:
     parser.add_argument("--work-dir", help="default: work_dirs/<name of the config>")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument(
+        "--knn",
+        nargs=2,
+        metavar=("TRAIN", "VAL"),
+        help="folders with a subfolder per class: log the k-NN accuracy on VAL",
+    )
+    parser.add_argument("--davis", metavar="DIR", help="folder in DAVIS-2017's layout: log J&F")
+    parser.add_argument("--eval-interval", type=int, default=1, metavar="EPOCHS")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="NAME=VALUE")
     args = parser.parse_args()
     with exit_with_sentence():
         pretrain(
-            args.config, args.data, args.work_dir, args.resume, args.launcher, args.cfg_options
+            args.config,
+            args.data,
+            args.work_dir,
+            args.resume,
+            args.launcher,
+            args.cfg_options,
+            evaluations(args.knn, args.davis, args.eval_interval),
         )
 
 

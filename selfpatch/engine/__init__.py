@@ -1,5 +1,13 @@
 """Pretraining under mmengine's Runner; importing this registers all of it."""
 
-from selfpatch.engine import hooks, loop, optimizer, pretrainer, sampling, schedules
+from selfpatch.engine import hooks, loop, monitoring, optimizer, pretrainer, sampling, schedules
 
-__all__ = ["hooks", "loop", "optimizer", "pretrainer", "sampling", "schedules"]
+__all__ = [
+    "hooks",
+    "loop",
+    "monitoring",
+    "optimizer",
+    "pretrainer",
+    "sampling",
+    "schedules",
+]

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -24,6 +25,7 @@ def pretrain(
     resume: bool = False,
     launcher: str = "none",
     options: dict | None = None,
+    hooks: Sequence[dict] = (),
 ) -> None:
     """Train as the config says; leaves checkpoints and ``backbone.safetensors`` in the work dir.
 
@@ -34,6 +36,7 @@ def pretrain(
         resume: Go on from the work dir's last checkpoint, if it has one.
         launcher: ``none``, ``pytorch`` (torchrun) or ``slurm``.
         options: Settings that override the config's, by dotted name.
+        hooks: Configs of further hooks, such as :func:`evaluations`.
     """
     with config_errors_as_sentences(config):
         cfg = read_config(config, options or {})
@@ -47,9 +50,22 @@ def pretrain(
         cfg.train_dataloader.dataset.seed = cfg.randomness.seed
         if cfg.train_dataloader.num_workers == 0:
             cfg.train_dataloader.persistent_workers = False
+        cfg.custom_hooks = [*cfg.custom_hooks, *hooks]
         cfg.resume = resume and check_last_checkpoint(cfg.work_dir)
         runner = Runner.from_cfg(cfg)
         runner.train()
+
+
+def evaluations(
+    knn: tuple[str, str] | None = None, davis: str | None = None, interval: int = 1
+) -> list[dict]:
+    """Hooks that evaluate while a run trains: k-NN on (train, val) folders, J&F on DAVIS videos."""
+    hooks: list[dict] = []
+    if knn is not None:
+        hooks.append({"type": "KNNAccuracy", "train": knn[0], "val": knn[1], "interval": interval})
+    if davis is not None:
+        hooks.append({"type": "DavisScore", "davis": davis, "interval": interval})
+    return hooks
 
 
 def read_config(path: str, options: dict) -> Config:

@@ -63,6 +63,11 @@ class ImageNetwork(nn.Module):
         """As teacher the network does what it does as student."""
         return self(views)
 
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
+        tokens = self.backbone(images)
+        return self.image_token(tokens), tokens[:, self.backbone.num_prefix_tokens :]
+
 
 class SelfPatchNetwork(nn.Module):
     """f, h, g and g': the image's summary, and the patches or their summaries -> logits.
@@ -119,6 +124,11 @@ class SelfPatchNetwork(nn.Module):
             images.append(image.unflatten(0, batch.shape[:2]))
             patches.append(self.patch_head(summaries).unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), patches)
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
+        tokens = self.backbone(images)[:, self.backbone.num_prefix_tokens :]
+        return self.aggregation_head.summarize_image(tokens), tokens
 
     def positives(self, batch: Tensor, tokens: Tensor) -> Tensor:
         """P(i) of every patch of the views (v, B, 3, h, w): int64 (v * B, N, k)."""

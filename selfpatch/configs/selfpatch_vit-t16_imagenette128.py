@@ -1,0 +1,33 @@
+"""DINO + SelfPatch, ViT-T/16 at 112 pixels, Imagenette: a real run for a laptop.
+
+Command:  python tools/pretrain.py selfpatch/configs/selfpatch_vit-t16_imagenette128.py \
+              --data DIR --knn TRAIN VAL --davis DAVIS
+Source:   The paper's run; trunk, heads, views and batch reduced to what a CPU trains within hours,
+          the teacher's momentum lowered to suit the few steps.
+Expect:   docs/imagenette.md has curves, scores and times.
+"""
+
+_base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
+
+total_batch_size = 32
+views = [
+    dict(count=1, size=112, scale=(0.25, 1.0), blur=1.0),
+    dict(count=1, size=112, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
+    dict(count=4, size=48, scale=(0.05, 0.25), blur=0.5),
+]
+train_dataloader = dict(dataset=dict(views=views), num_workers=2, pin_memory=False)
+model = dict(
+    backbone=dict(variant="vit_tiny", image_size=112, drop_path_rate=0.0),
+    objective=dict(num_prototypes=4096, hidden_dim=512, bottleneck_dim=128),
+    selfpatch=dict(patch_head=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128)),
+)
+train_cfg = dict(max_epochs=5)
+custom_hooks = [
+    dict(type="PretrainSchedules", lr=2e-3, end_lr=1e-5, warmup_epochs=1, momentum=(0.99, 1.0)),
+    dict(type="TeacherEMA"),
+    dict(type="Throughput"),
+    dict(type="TokenSpread", interval=25),
+    dict(type="BackboneFile"),
+]
+default_hooks = dict(logger=dict(interval=25), checkpoint=dict(max_keep_ckpts=1))
+log_processor = dict(window_size=25)

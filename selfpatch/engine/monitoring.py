@@ -1,0 +1,220 @@
+"""What a pretraining run is worth while it runs: k-NN accuracy, DAVIS J&F, spread of the tokens."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import barrier, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+from torch import Tensor
+
+from davis_eval.run import Settings, segment
+from davis_eval.scores import score, summary
+from davis_eval.sequences import find_sequence, read_names
+from selfpatch.data.labelled import LabelledImages, labelled_pair
+from selfpatch.engine.hooks import pretrainer
+
+
+class EvaluationHook(Hook):
+    """Evaluate the teacher before training, every ``interval`` epochs and after the last one.
+
+    Args:
+        interval: In epochs.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, interval: int = 1) -> None:
+        self.interval = interval
+
+    def before_train(self, runner: Runner) -> None:
+        """What random weights are worth; a resumed run knows already."""
+        if runner.iter == 0:
+            self.run(runner, epoch=0)
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Evaluate when it is time to."""
+        last = runner.epoch + 1 == runner.max_epochs
+        if last or self.every_n_epochs(runner, self.interval):
+            self.run(runner, runner.epoch + 1)
+
+    @torch.inference_mode()
+    def run(self, runner: Runner, epoch: int) -> None:
+        """Evaluate on the first process and log; the others wait."""
+        if is_main_process():
+            metrics = self.evaluate(runner)
+            runner.visualizer.add_scalars({**metrics, "epoch": epoch}, step=runner.iter)
+            shown = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
+            runner.logger.info(f"Epoch [{epoch}] {shown}")
+        barrier()
+
+    def evaluate(self, runner: Runner) -> dict[str, float]:
+        """Metrics by the name they are logged under."""
+        raise NotImplementedError
+
+
+@HOOKS.register_module()
+class KNNAccuracy(EvaluationHook):
+    """Top-1 accuracy of the weighted nearest neighbours, DINO's protocol, in percent.
+
+    Args:
+        train: Labelled images that vote, one folder per class.
+        val: Labelled images that are classified; its classes are among those of ``train``.
+        k: Votes per image.
+        temperature: Of the votes.
+        size: Side of the square the images are resized and cropped to; that of the first view, if
+            left out.
+        batch_size: Images per forward pass.
+        interval: In epochs.
+    """
+
+    def __init__(
+        self,
+        train: str,
+        val: str,
+        k: int = 20,
+        temperature: float = 0.07,
+        size: int | None = None,
+        batch_size: int = 64,
+        interval: int = 1,
+    ) -> None:
+        super().__init__(interval)
+        self.folders, self.size = (train, val), size
+        self.k, self.temperature, self.batch_size = k, temperature, batch_size
+
+    def before_train(self, runner: Runner) -> None:
+        """List the images, so that a wrong folder shows at once."""
+        size = self.size or runner.cfg.views[0].size
+        self.bank, self.queries = labelled_pair(*self.folders, size)
+        super().before_train(runner)
+
+    def evaluate(self, runner: Runner) -> dict[str, float]:
+        """Classify the validation images by their neighbours in the bank."""
+        bank, bank_labels = self.features(runner, self.bank)
+        queries, labels = self.features(runner, self.queries)
+        predicted = knn_classify(queries, bank, bank_labels, self.k, self.temperature)
+        return {"knn_top1": 100 * (predicted == labels).float().mean().item()}
+
+    def features(self, runner: Runner, images: LabelledImages) -> tuple[Tensor, Tensor]:
+        """Unit features (images, D) of the teacher, and labels (images,)."""
+        model = pretrainer(runner)
+        loader = torch.utils.data.DataLoader(
+            images, self.batch_size, num_workers=runner.train_dataloader.num_workers
+        )
+        teacher = model.teacher.eval()
+        features, labels = [], []
+        for batch, label in loader:
+            (view,) = model.data_preprocessor({"views": [batch]})["views"]
+            features.append(F.normalize(teacher.features(view)[0], dim=-1))
+            labels.append(label.to(view.device))
+        teacher.train()
+        return torch.cat(features), torch.cat(labels)
+
+
+def knn_classify(
+    queries: Tensor, bank: Tensor, bank_labels: Tensor, k: int, temperature: float
+) -> Tensor:
+    """Class with the most votes, exp(similarity / temperature) each, among the k nearest.
+
+    Source: DINO's eval_knn, after Wu et al., Unsupervised Feature Learning via Non-Parametric
+    Instance Discrimination.
+
+    Args:
+        queries: Unit vectors (Q, D).
+        bank: Unit vectors (M, D).
+        bank_labels: int64 (M,).
+        k: Neighbours that vote; at most M do.
+        temperature: Of the votes.
+
+    Returns:
+        int64 (Q,).
+    """
+    similarity, nearest = (queries @ bank.T).topk(min(k, len(bank)))
+    votes = similarity.div(temperature).exp()
+    num_classes = int(bank_labels.max()) + 1
+    totals = votes.new_zeros(len(queries), num_classes)
+    return totals.scatter_add_(1, bank_labels[nearest], votes).argmax(1)
+
+
+@HOOKS.register_module()
+class DavisScore(EvaluationHook):
+    """J&F, J and F of label propagation on DAVIS sequences with the teacher, in percent.
+
+    The masks of the latest evaluation stay in ``davis`` in the work dir.
+
+    Args:
+        davis: Folder in DAVIS-2017's layout.
+        sequences: Names; all of the folder's list, if left out.
+        interval: In epochs.
+    """
+
+    def __init__(self, davis: str, sequences: list[str] | None = None, interval: int = 10) -> None:
+        super().__init__(interval)
+        self.davis = Path(davis)
+        names = sequences or read_names(self.davis)
+        self.sequences = [find_sequence(self.davis, name) for name in names]
+
+    def evaluate(self, runner: Runner) -> dict[str, float]:
+        """Propagate the first masks and score the result."""
+        out = Path(runner.work_dir, "davis")
+        backbone = pretrainer(runner).teacher.backbone.eval()
+        for sequence in self.sequences:
+            segment(backbone, sequence, out, Settings())
+        backbone.train()
+        result = summary(score(self.davis, out, [sequence.name for sequence in self.sequences]))
+        names = {"J&F-Mean": "davis_j_and_f", "J-Mean": "davis_j", "F-Mean": "davis_f"}
+        return {ours: 100 * result[theirs] for theirs, ours in names.items()}
+
+
+@HOOKS.register_module()
+class TokenSpread(Hook):
+    """Log how different the teacher's patch tokens are: a collapse shows here first.
+
+    ``token_similarity`` is the mean cosine similarity of two patches of an image, 1 if all are
+    alike; ``token_rank`` the effective rank of the tokens of a batch, 1 if they lie on a line.
+
+    Args:
+        interval: In iterations.
+        num_images: First so many images of the batch that are looked at.
+    """
+
+    priority = "BELOW_NORMAL"  # before the logger
+
+    def __init__(self, interval: int = 50, num_images: int = 16) -> None:
+        self.interval, self.num_images = interval, num_images
+
+    @torch.inference_mode()
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Look at the tokens of the first view."""
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        model = pretrainer(runner)
+        first = {"views": [data_batch["views"][0][: self.num_images]]}
+        (view,) = model.data_preprocessor(first)["views"]
+        tokens = model.teacher.features(view)[1].float()
+        hub = runner.message_hub
+        hub.update_scalar("train/token_similarity", mean_similarity(tokens))
+        hub.update_scalar("train/token_rank", effective_rank(tokens.flatten(0, 1)))
+
+
+def mean_similarity(tokens: Tensor) -> float:
+    """Mean cosine similarity over all pairs of different tokens of an image, (B, N, D), N > 1."""
+    unit = F.normalize(tokens, dim=-1)
+    count = tokens.shape[1]
+    pairs = unit.sum(1).square().sum(-1) - count
+    return (pairs / (count * (count - 1))).mean().item()
+
+
+def effective_rank(vectors: Tensor) -> float:
+    """exp of the entropy of the normalised singular values of ``vectors`` (M, D).
+
+    Source: Roy and Vetterli, The effective rank; used for collapse in RankMe (Garrido et al.).
+    """
+    values = torch.linalg.svdvals(vectors)
+    share = values / values.sum()
+    return torch.special.entr(share).sum().exp().item()
