@@ -12,7 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from selfpatch.backbone import SelfPatchViT
+from selfpatch.backbone import HostBackbone
 from selfpatch.checkpoint import BackboneInfo
 from selfpatch.results import write_result
 
@@ -88,7 +88,7 @@ class ResultsFile(Hook):
         runner.logger.info(f"results file: {path}")
 
 
-def backbone(runner: Runner) -> SelfPatchViT:
+def backbone(runner: Runner) -> HostBackbone:
     """The backbone of the model that is run."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return model.backbone

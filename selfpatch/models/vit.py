@@ -1,6 +1,6 @@
 """View -> tokens: the Vision Transformer trunk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -137,7 +137,7 @@ class VisionTransformer(nn.Module):
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
         return tokens + self.position_embedding(self.grid(images))
 
-    def run_block(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def run_block(self, block: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
         """One block, recomputed in the backward pass where that is asked for."""
         if self.activation_checkpointing and self.training:
             return checkpoint(block, tokens, use_reentrant=False)
