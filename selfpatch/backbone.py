@@ -173,7 +173,8 @@ class SelfPatchSwin(HostBackbone):
         variant: A key of :data:`selfpatch.models.swin.SWIN_VARIANTS`.
         drop_path_rate: Stochastic depth at the last block.
         with_cp: Activation checkpointing.
-        frozen_stages: -1 trains everything; 0 freezes the embedding; n the first n stages as well.
+        frozen_stages: -1 trains everything; 0 freezes the embedding; n the first n stages with
+            their norms as well.
         init_cfg: As of :class:`SelfPatchViT`.
         **overrides: Further arguments of the trunk, such as ``depths``.
     """
@@ -208,9 +209,11 @@ class SelfPatchSwin(HostBackbone):
 
     def freeze(self) -> None:
         """Freeze as ``frozen_stages`` says."""
-        if self.frozen_stages >= 0:
-            for module in (self.trunk.patch_embed, *self.trunk.layers[: self.frozen_stages]):
-                module.eval().requires_grad_(False)
+        if self.frozen_stages < 0:
+            return
+        stages, norms = (m[: self.frozen_stages] for m in (self.trunk.layers, self.norms))
+        for module in (self.trunk.patch_embed, *stages, *norms):
+            module.eval().requires_grad_(False)
 
 
 @MODELS.register_module()

@@ -14,12 +14,14 @@ from mmengine.runner import Runner
 
 from selfpatch.backbone import HostBackbone
 from selfpatch.checkpoint import BackboneInfo
-from selfpatch.results import write_result
+from selfpatch.results import TASKS, write_result
 
+COCO = {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)}
+ADE20K = {"mIoU": ("mIoU", 1)}
 HOST_METRICS = {
-    "coco-mask-rcnn": {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)},
-    "ade20k-upernet": {"mIoU": ("mIoU", 1)},
-    "ade20k-semantic-fpn": {"mIoU": ("mIoU", 1)},
+    task: COCO if task.startswith("coco-") else ADE20K
+    for task in TASKS
+    if task.startswith(("coco-", "ade20k-"))
 }
 """Task -> our metric -> the host's name for it and what turns its value into percent."""
 
