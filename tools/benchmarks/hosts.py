@@ -73,9 +73,15 @@ class HostsViT(nn.Module):
         return list(self.vit(images))
 
 
+def register() -> None:
+    """Import what the hosts' configs name; they print a line when they do."""
+    for host in HOSTS.values():
+        host.register_all_modules(init_default_scope=False)
+
+
 def in_scope_of(host: str) -> AbstractContextManager[None]:
     """Where ``host`` builds its models."""
-    HOSTS[host].register_all_modules(init_default_scope=False)
+    register()
     return DefaultScope.overwrite_default_scope(host)
 
 
@@ -248,6 +254,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
+    register()
     print(f"{device_name()}, {torch.get_num_threads()} threads, {args.dtype}\n")
     if args.what == "compare":
         compare(args.scale or 1.0, args.steps, args.device, args.dtype)
