@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
 
-from selfpatch.data.images import list_images
+from selfpatch.engine.checkpoints import find_checkpoint
 from selfpatch.engine.config_errors import config_errors_as_sentences
 from selfpatch.errors import InputError
 
@@ -33,7 +33,7 @@ def pretrain(
         config: The config's path.
         data: Image folder; the config's own, if left out.
         work_dir: Where to write; ``work_dirs/<config's name>``, if left out.
-        resume: Go on from the work dir's last checkpoint, if it has one.
+        resume: Go on from the work dir's newest checkpoint that is whole, if it has one.
         launcher: ``none``, ``pytorch`` (torchrun) or ``slurm``.
         options: Settings that override the config's, by dotted name.
         hooks: Configs of further hooks, such as :func:`evaluations`.
@@ -43,15 +43,17 @@ def pretrain(
         cfg.work_dir = work_dir or cfg.get("work_dir") or f"work_dirs/{Path(config).stem}"
         if data is not None:
             cfg.train_dataloader.dataset.folder = data
-        list_images(cfg.train_dataloader.dataset.folder)
         cfg.launcher = launcher
         world_size = start_processes(cfg)
         cfg.train_dataloader.batch_size = batch_per_process(cfg, world_size)
         cfg.train_dataloader.dataset.seed = cfg.randomness.seed
         if cfg.train_dataloader.num_workers == 0:
             cfg.train_dataloader.persistent_workers = False
-        cfg.custom_hooks = [*cfg.custom_hooks, *hooks]
-        cfg.resume = resume and check_last_checkpoint(cfg.work_dir)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), *hooks]
+        cfg.train_dataloader.sampler.step_size = cfg.total_batch_size
+        if resume:
+            cfg.load_from = find_checkpoint(cfg.work_dir)
+            cfg.resume = cfg.load_from is not None
         runner = Runner.from_cfg(cfg)
         runner.train()
 
@@ -108,16 +110,3 @@ def batch_per_process(cfg: Config, world_size: int) -> int:
             " (processes times accumulative_counts); change one of them"
         )
     return cfg.total_batch_size // shares
-
-
-def check_last_checkpoint(work_dir: str) -> bool:
-    """Whether there is a checkpoint to resume from; one that cannot be read safely is refused."""
-    pointer = Path(work_dir, "last_checkpoint")
-    if not pointer.is_file():
-        return False
-    path = pointer.read_text().strip()
-    try:
-        torch.load(path, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:
-        raise InputError(f"cannot resume from {path} ({type(error).__name__}); delete it") from None
-    return True

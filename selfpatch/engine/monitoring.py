@@ -15,7 +15,7 @@ from davis_eval.run import Settings, segment
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
 from selfpatch.data.labelled import LabelledImages, labelled_pair
-from selfpatch.engine.hooks import pretrainer
+from selfpatch.engine.checkpoints import pretrainer
 
 
 class EvaluationHook(Hook):
@@ -25,7 +25,7 @@ class EvaluationHook(Hook):
         interval: In epochs.
     """
 
-    priority = "LOW"
+    priority = "LOWEST"  # after the checkpoint
 
     def __init__(self, interval: int = 1) -> None:
         self.interval = interval

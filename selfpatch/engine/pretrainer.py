@@ -1,5 +1,6 @@
 """Views -> loss: student, teacher and the total loss of a step (Eq. 8)."""
 
+import math
 from typing import Any
 
 import torch
@@ -43,6 +44,20 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
 OBJECTIVES = {"dino": DINO, "moby": MoBY, "mocov3": MoCoV3}
 """Image objectives by the name that a config gives them."""
+
+
+class NonFiniteLossError(Exception):
+    """A loss is infinite or not a number.
+
+    Attributes:
+        losses: The total loss and its terms.
+    """
+
+    def __init__(self, losses: dict[str, float]) -> None:
+        terms = {name: value for name, value in losses.items() if name != "loss"}
+        bad = {name: value for name, value in terms.items() if not math.isfinite(value)} or losses
+        super().__init__(" and ".join(f"{name} is {value}" for name, value in bad.items()))
+        self.losses = losses
 
 
 @MODELS.register_module()
@@ -131,7 +146,13 @@ class Pretrainer(BaseModel):
                 loss.teacher_temp = value
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and what to log; mmengine would add the terms up once more."""
+        """The loss to minimise, and what to log; mmengine would add the terms up once more.
+
+        Raises:
+            NonFiniteLossError: The loss is infinite or not a number; nothing has moved yet.
+        """
+        if not losses["loss"].isfinite():
+            raise NonFiniteLossError({name: value.item() for name, value in losses.items()})
         return losses["loss"], {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()

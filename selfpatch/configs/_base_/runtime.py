@@ -14,17 +14,14 @@ optim_wrapper = dict(
     clip_norm=3.0,
     precision="fp32",
 )
-custom_hooks = [
-    dict(type="PretrainSchedules", lr=5e-4, end_lr=1e-6, warmup_epochs=10),
-    dict(type="TeacherEMA"),
-    dict(type="Throughput"),
-    dict(type="BackboneFile"),
-]
 default_hooks = dict(
+    schedules=dict(type="PretrainSchedules", lr=5e-4, end_lr=1e-6, warmup_epochs=10),
+    teacher=dict(type="TeacherEMA"),
+    images=dict(type="UnreadableImages"),
+    throughput=dict(type="Throughput"),
+    tokens=dict(type="TokenSpread", interval=50),
     logger=dict(type="LoggerHook", interval=50),
-    checkpoint=dict(
-        type="CheckpointHook", interval=1, max_keep_ckpts=3, backend_args=dict(backend="atomic")
-    ),
+    checkpoint=dict(type="Checkpoints", interval=1, keep_last=3),
 )
 log_processor = dict(window_size=50)
 randomness = dict(seed=0)
