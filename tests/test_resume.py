@@ -1,10 +1,5 @@
 """A run that was killed goes on as if nothing had happened; several processes train as one."""
 
-import os
-import signal
-import time
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -39,34 +34,36 @@ def run(config, images, work_dir, options, processes=1, resume=False) -> None:
     assert process.returncode == 0, errors[-2000:]
 
 
-def kill_when_there_is(path: Path, line: list[str]) -> None:
-    """SIGKILL a run and all of its processes as soon as a file appears."""
-    process = launch(line)
-    while not path.exists():
-        assert process.poll() is None, process.communicate()[1][-2000:]
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+def killed(config, images, work_dir, options, processes, kill_at: int) -> None:
+    """Run until every process SIGKILLs itself."""
+    loop = {
+        "custom_imports.imports": "[selfpatch.engine,tests.killed_loop]",
+        "train_cfg.type": "KilledLoop",
+        "train_cfg.kill_at": kill_at,
+    }
+    process = launch(command(config, images, work_dir, {**options, **loop}, processes))
+    errors = process.communicate()[1]
+    assert process.returncode == -9 or "SIGKILL" in errors, errors[-2000:]
 
 
 @pytest.mark.parametrize(
-    ("config", "options", "processes", "killed_after"),
+    ("config", "options", "processes", "kill_at"),
     [
-        ("demo_selfpatch.py", CONFIG_OPTIONS["demo_selfpatch.py"] | ACCUMULATED, 1, 8),
+        ("demo_selfpatch.py", CONFIG_OPTIONS["demo_selfpatch.py"] | ACCUMULATED, 1, 9),
         (MOBY, MOBY_OPTIONS, 1, 4),
-        (MOBY, MOBY_OPTIONS | {"optim_wrapper.precision": "bf16"}, 2, 6),
+        (MOBY, MOBY_OPTIONS | {"optim_wrapper.precision": "bf16"}, 2, 7),
+        ("demo_selfpatch.py", CONFIG_OPTIONS["demo_selfpatch.py"] | {"sharded": True}, 2, 6),
     ],
-    ids=["accumulated", "queues and batch norm", "two processes in bf16"],
+    ids=["accumulated", "queues and batch norm", "two processes in bf16", "sharded"],
 )
 def test_a_killed_run_resumes_to_the_same_weights(
-    config, options, processes, killed_after, images, tmp_path
+    config, options, processes, kill_at, images, tmp_path
 ):
     options = {**options, **EVERY_STEP}
     last = "iter_24.pth" if "optim_wrapper.accumulative_counts" in options else "iter_12.pth"
     stopped = tmp_path / "stopped"
-    line = command(config, images, stopped, options, processes)
-    kill_when_there_is(stopped / f"iter_{killed_after}.pth", line)
-    assert not (stopped / last).exists()
+    killed(config, images, stopped, options, processes, kill_at)
+    assert newest(stopped)[0].name == f"iter_{kill_at // 2 * 2}.pth"
     run(config, images, stopped, options, processes, resume=True)
     run(config, images, tmp_path / "whole", options, processes)
     whole, resumed = (weights(tmp_path / name, last) for name in ("whole", "stopped"))
@@ -87,6 +84,17 @@ def test_two_processes_train_as_one_with_the_same_images_per_step(config, images
     for name, value in one.items():
         if "attn.k.bias" not in name and "qkv.bias" not in name:
             torch.testing.assert_close(two[name], value, atol=1e-4, rtol=0, msg=name)
+
+
+def test_a_sharded_model_trains_as_a_whole_one(images, tmp_path):
+    options = CONFIG_OPTIONS["demo_selfpatch.py"]
+    for sharded in (False, True):
+        work_dir = tmp_path / f"sharded={sharded}"
+        run("demo_selfpatch.py", images, work_dir, options | {"sharded": sharded}, processes=2)
+    whole, parts = (weights(tmp_path / f"sharded={s}", "epoch_2.pth") for s in (False, True))
+    for name, value in whole.items():
+        if "attn.k.bias" not in name and "qkv.bias" not in name:
+            torch.testing.assert_close(parts[name], value, atol=1e-6, rtol=0, msg=name)
 
 
 def test_accumulated_batches_train_as_one_batch(images, tmp_path):

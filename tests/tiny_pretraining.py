@@ -81,9 +81,9 @@ def command(config: str, images: Path | str, work_dir: Path, options: dict, proc
 
 
 def launch(line: list[str], **kwargs) -> subprocess.Popen:
-    """Start a command in a process group of its own, one thread per process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    """Start a command, one thread per process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        line, cwd=ROOT, env=environment, start_new_session=True, text=True,
+        line, cwd=ROOT, env=environment, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **kwargs,
     )  # fmt: skip

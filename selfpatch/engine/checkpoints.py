@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
-from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
@@ -21,6 +20,7 @@ from mmengine.runner import Runner
 from selfpatch.atomic import atomic_write
 from selfpatch.checkpoint import read_backbone, save_backbone
 from selfpatch.engine.pretrainer import Pretrainer
+from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint
 from selfpatch.errors import InputError
 
 LIBRARIES = ("torch", "torchvision", "timm", "onedl-mmengine", "mmengine", "numpy", "pillow")
@@ -29,16 +29,6 @@ LIBRARIES = ("torch", "torchvision", "timm", "onedl-mmengine", "mmengine", "nump
 def pretrainer(runner: Runner) -> Pretrainer:
     """The model, without what distribution wraps around it."""
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
-@register_backend("atomic")
-class AtomicLocalBackend(LocalBackend):
-    """Local files, written beside and then renamed: a checkpoint is complete or not there."""
-
-    def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write ``obj`` to ``filepath``."""
-        with atomic_write(filepath) as file:
-            file.write(obj)
 
 
 @HOOKS.register_module()
@@ -93,19 +83,33 @@ class Checkpoints(Hook):
             self._save(runner, runner.epoch + 1, {"epoch": runner.epoch + 1, "iter": runner.iter})
 
     def _save(self, runner: Runner, number: int, meta: dict[str, int]) -> None:
-        name = f"{self.unit}_{number}.pth"
-        runner.save_checkpoint(
-            runner.work_dir,
-            name,
-            save_param_scheduler=False,
-            meta=meta,
-            by_epoch=self.by_epoch,
-            backend_args={"backend": "atomic"},
-        )
-        runner.logger.info(f"saved {Path(runner.work_dir, name)}")
-        self._prune(Path(runner.work_dir))
+        """Write everything a run needs to go on, in plain types only."""
+        model = pretrainer(runner)
+        checkpoint = {
+            "meta": {**meta, "seed": runner.seed, "experiment_name": runner.experiment_name},
+            "state_dict": gathered(model.state_dict()),
+            "optimizer": gathered(runner.optim_wrapper.state_dict()),
+            "message_hub": {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}},
+            "selfpatch": {
+                "architecture": model.teacher.backbone.architecture,
+                "method": model.method,
+                "recipe": runner.cfg.pretty_text,
+                **self.provenance,
+            },
+        }
+        if is_main_process():
+            path = Path(runner.work_dir, f"{self.unit}_{number}.pth")
+            with atomic_write(path) as file:
+                torch.save(checkpoint, file)
+            runner.logger.info(f"saved {path}")
+            self._prune(Path(runner.work_dir))
 
-    @master_only
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Shard what was saved whole."""
+        model = pretrainer(runner)
+        if is_sharded(model):
+            scatter_checkpoint(checkpoint, model, runner.optim_wrapper.optimizer)
+
     def _prune(self, folder: Path) -> None:
         numbers = sorted(
             int(match[1])
@@ -115,21 +119,6 @@ class Checkpoints(Hook):
         for number in numbers[: -self.keep_last] if self.keep_last else []:
             if not self.keep_every or number % self.keep_every:
                 (folder / f"{self.unit}_{number}.pth").unlink()
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add what :mod:`selfpatch.checkpoint` needs and what made the run, in plain types only.
-
-        mmengine's message hub, of which a run needs nothing back, holds pickled objects: it is
-        left out, so that a checkpoint can be read without running code and without mmengine.
-        """
-        checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
-        model = pretrainer(runner)
-        checkpoint["selfpatch"] = {
-            "architecture": model.teacher.backbone.architecture,
-            "method": model.method,
-            "recipe": runner.cfg.pretty_text,
-            **self.provenance,
-        }
 
     @master_only
     def after_train(self, runner: Runner) -> None:

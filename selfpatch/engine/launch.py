@@ -9,12 +9,14 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from selfpatch.engine.checkpoints import find_checkpoint
 from selfpatch.engine.config_errors import config_errors_as_sentences
+from selfpatch.engine.runner import PretrainRunner
 from selfpatch.errors import InputError
 
-OWN_SETTINGS = ("total_batch_size", "views")
+OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
 
 
@@ -54,7 +56,7 @@ def pretrain(
         if resume:
             cfg.load_from = find_checkpoint(cfg.work_dir)
             cfg.resume = cfg.load_from is not None
-        runner = Runner.from_cfg(cfg)
+        runner = PretrainRunner.from_cfg(cfg)
         runner.train()
 
 
@@ -77,6 +79,7 @@ def read_config(path: str, options: dict) -> Config:
     cfg = Config.fromfile(path)
     known = {*inspect.signature(Runner.__init__).parameters, *OWN_SETTINGS, *READ_BY_MMENGINE}
     cfg.merge_from_dict(options)
+    import_modules_from_strings(**cfg.custom_imports)  # those that an option named, too
     for name in cfg:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -93,11 +96,6 @@ def start_processes(cfg: Config) -> int:
         init_dist(cfg.launcher)
     else:  # mmengine's own set-up asks for a GPU
         torch.distributed.init_process_group("gloo")
-        cfg.model_wrapper_cfg = {
-            "type": "MMDistributedDataParallel",
-            "device_ids": None,
-            "broadcast_buffers": False,
-        }
     return torch.distributed.get_world_size()
 
 

@@ -8,6 +8,7 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from selfpatch.atomic import atomic_write
+from selfpatch.distributed import local
 from selfpatch.engine.pretrainer import NonFiniteLossError
 from selfpatch.errors import InputError
 
@@ -56,7 +57,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         The loss is found out before the backward pass: the weights are those that gave it.
         """
         path = Path(self.runner.work_dir, f"non_finite_iter_{self._iter}_rank_{get_rank()}.pth")
-        weights = self.runner.model.state_dict()
+        weights = {name: local(w) for name, w in self.runner.model.state_dict().items()}
         content = {"losses": error.losses, "state_dict": weights, **data_batch}
         with atomic_write(path) as file:
             torch.save(content, file)

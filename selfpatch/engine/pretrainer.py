@@ -1,6 +1,7 @@
 """Views -> loss: student, teacher and the total loss of a step (Eq. 8)."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from selfpatch.distributed import local
 from selfpatch.errors import InputError
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
@@ -98,7 +100,8 @@ class Pretrainer(BaseModel):
         )
         self.method = name if selfpatch is None else f"{name}+selfpatch"
         self.student = self._network(backbone, options)
-        self.teacher = self._network({**backbone, "drop_path_rate": 0.0}, options)
+        self.build_teacher = partial(self._network, {**backbone, "drop_path_rate": 0.0}, options)
+        self.teacher = self.build_teacher()
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         if freeze_patch_embed:
@@ -158,6 +161,8 @@ class Pretrainer(BaseModel):
     @torch.no_grad()
     def update_teacher(self) -> None:
         """Move the teacher towards the student: an exponential moving average."""
-        teacher: list[Tensor] = list(self.teacher.parameters())
-        student: list[Tensor] = list(self.student.parameters())
+        teacher, student = (
+            [local(parameter) for parameter in network.parameters()]
+            for network in (self.teacher, self.student)
+        )
         torch._foreach_lerp_(teacher, student, 1 - self.momentum)

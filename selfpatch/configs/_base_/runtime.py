@@ -6,6 +6,9 @@ default_scope = "mmengine"
 # Images per optimiser step, over all processes and accumulated batches.
 total_batch_size = 1024
 
+# Share parameters, gradients and optimiser state out over the processes: for ViT-B and larger.
+sharded = False
+
 train_cfg = dict(type="PretrainLoop", max_epochs=200)
 optim_wrapper = dict(
     type="PretrainOptimWrapper",
