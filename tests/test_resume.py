@@ -1,5 +1,7 @@
 """A run that was killed goes on as if nothing had happened; several processes train as one."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -105,6 +107,22 @@ def test_accumulated_batches_train_as_one_batch(images, tmp_path):
     for name, value in one.items():
         if "qkv.bias" not in name:
             torch.testing.assert_close(two[name], value, atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_in_low_precision_resumes_with_its_loss_scale(precision, images, tmp_path):
+    options = {**KEEP_ALL, "optim_wrapper.precision": precision}
+    whole = train("demo_selfpatch.py", images, tmp_path / "whole", **options)
+    scaler = torch.load(whole / "epoch_1.pth", weights_only=True)["optimizer"]["scaler"]
+    assert bool(scaler) == (precision == "fp16")
+    resumed = tmp_path / "resumed"
+    resumed.mkdir()
+    shutil.copy(whole / "epoch_1.pth", resumed)
+    train("demo_selfpatch.py", images, resumed, resume=True, **options)
+    expected, found = (weights(folder, "epoch_2.pth") for folder in (whole, resumed))
+    assert fingerprint(found) == fingerprint(expected)
+    exact = weights(train("demo_selfpatch.py", images, tmp_path / "fp32"), "epoch_2.pth")
+    assert fingerprint(exact) != fingerprint(expected)
 
 
 def test_the_last_checkpoints_and_every_third_stay(images, tmp_path):
