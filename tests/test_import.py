@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -164,7 +165,7 @@ LAYOUTS = {
 
 
 @torch.no_grad()
-def tokens_of(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+def tokens_of(model: Any, images: torch.Tensor) -> torch.Tensor:
     """Tokens after the last norm, or a ResNet's last map."""
     if hasattr(model, "forward_features"):
         return model.forward_features(images).flatten(1, -2)
