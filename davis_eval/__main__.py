@@ -3,6 +3,7 @@
 Examples:
     python -m davis_eval run --davis DIR --weights backbone.safetensors --out DIR
     python -m davis_eval score --davis DIR --results DIR --json scores.json
+    python -m davis_eval show --davis DIR --results DIR DIR --out DIR
 """
 
 import os
@@ -34,7 +35,8 @@ def main() -> None:
     """Read the command line and do what it says."""
     args = parse()
     with exit_with_sentence():
-        failures = run(args) if args.command == "run" else score_command(args)
+        commands = {"run": run, "score": score_command, "show": show}
+        failures = commands[args.command](args)
         if failures:
             raise InputError(f"{len(failures)} of the sequences failed: {', '.join(failures)}")
 
@@ -57,6 +59,11 @@ def parse() -> argparse.Namespace:
     sub.add_argument("--results", type=Path, required=True, help="a folder of masks per sequence")
     sub.add_argument("--json", type=Path, required=True, help="file to write")
     sub.add_argument("--protocol", choices=PROTOCOLS, default="semi-supervised")
+    sub = commands.add_parser("show", parents=[both], help="draw masks over the videos")
+    sub.add_argument("--results", type=Path, nargs="+", required=True, help="side by side")
+    sub.add_argument("--titles", nargs="+", help="one per folder of results")
+    sub.add_argument("--out", type=Path, required=True, help="folder for .mp4 and .png files")
+    sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="of the folder")
     return parser.parse_args()
 
 
@@ -129,6 +136,32 @@ def score_command(args: argparse.Namespace) -> list[str]:
     scores, failures = score_each(args.davis, args.results, names, score_sequences)
     if scores:
         report(scores, args.json)
+    return failures
+
+
+def show(args: argparse.Namespace) -> list[str]:
+    """Draw every video that all results have; returns the names of those that failed."""
+    from davis_eval.show import evenly, pictures, write_strip, write_video
+
+    titles = args.titles or [path.name for path in args.results]
+    if len(titles) != len(args.results):
+        raise InputError(f"{len(titles)} titles do not fit {len(args.results)} result folders")
+    names, find = LAYOUTS[args.layout]
+    failures = []
+    for name in names(args.davis):
+        folders = [path / name for path in args.results]
+        try:
+            frames = find(args.davis, name).frames
+            write_strip(
+                args.out / f"{name}.png",
+                list(pictures(evenly(frames, 6), folders, titles)),
+                width=420 * len(folders),
+            )
+            write_video(args.out / f"{name}.mp4", pictures(frames, folders, titles))
+            print(f"{name:<20} {args.out / name}.mp4, .png")
+        except InputError as error:
+            failures.append(name)
+            print(f"{name:<20} failed: {error}", file=sys.stderr)
     return failures
 
 

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,12 +39,17 @@ class Settings:
     dtype: str = "float32"
 
 
+def silent(done: int, total: int) -> None:
+    """No progress is shown."""
+
+
 def segment(
     backbone: Trunk,
     sequence: Sequence,
     out: Path,
     settings: Settings,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = silent,
+    features: Iterable[Tensor] | None = None,
 ) -> None:
     """Segment one sequence and write a mask per frame into ``out / sequence.name``.
 
@@ -56,6 +61,7 @@ def segment(
         out: Where to write.
         settings: See :class:`Settings`.
         progress: Called with the frames done and their number, after each frame.
+        features: Those of the frames, if they are known; else they are computed on the way.
 
     Raises:
         InputError: A file cannot be read or does not fit the first one.
@@ -73,7 +79,8 @@ def segment(
         number: objects_only(first_labels(mask, grid, num_labels)).to(device)
         for number, mask in new_objects(given).items()
     }
-    features = extract(backbone, sequence.frames, reading, DTYPES[settings.dtype])
+    if features is None:
+        features = extract(backbone, sequence.frames, reading, DTYPES[settings.dtype])
     write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", given[0])
     soft = propagate(features, labels, settings.propagation, new)
     for done, (frame, segmentation) in enumerate(zip(sequence.frames[1:], soft, strict=True), 2):

@@ -1,14 +1,14 @@
 """Videos -> masks, several videos at a time."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from davis_eval.run import Settings, Stopwatch, is_finished, mark_finished, segment
+from davis_eval.run import Settings, Stopwatch, is_finished, mark_finished, segment, silent
 from davis_eval.sequences import LAYOUTS
 from selfpatch.checkpoint import load_backbone
 from selfpatch.errors import InputError
@@ -55,7 +55,7 @@ class Worker:
         self.job = job
         self.backbone, self.info = load_backbone(job.weights, device)
 
-    def __call__(self, name: str, stopwatch: Stopwatch | None = None) -> Outcome:
+    def __call__(self, name: str, progress: Callable[[int, int], None] = silent) -> Outcome:
         """Segment one video, unless that was done before."""
         job = self.job
         try:
@@ -63,9 +63,7 @@ class Worker:
             stamp = (job.out, sequence, self.info.fingerprint, job.settings)
             if not job.overwrite and is_finished(*stamp):
                 return Outcome(name, finished_before=True)
-            segment(
-                self.backbone, sequence, job.out, job.settings, *([stopwatch] if stopwatch else [])
-            )
+            segment(self.backbone, sequence, job.out, job.settings, progress)
             mark_finished(*stamp)
         except InputError as error:
             return Outcome(name, error=str(error))
