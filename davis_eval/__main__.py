@@ -11,12 +11,14 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from davis_eval.features import TOKENS, Reading, resolved
@@ -26,8 +28,10 @@ from davis_eval.run import DTYPES, Settings
 from davis_eval.scores import ObjectScores, score, summary, write_scores
 from davis_eval.sequences import LAYOUTS, read_names
 from davis_eval.workers import Job, segment_all
+from selfpatch.atomic import atomic_write
 from selfpatch.checkpoint import load_backbone
 from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.models.trunks import Trunk
 from selfpatch.results import write_result
 
 
@@ -35,7 +39,7 @@ def main() -> None:
     """Read the command line and do what it says."""
     args = parse()
     with exit_with_sentence():
-        commands = {"run": run, "score": score_command, "show": show}
+        commands = {"run": run, "score": score_command, "show": show, "keypoints": keypoints}
         failures = commands[args.command](args)
         if failures:
             raise InputError(f"{len(failures)} of the sequences failed: {', '.join(failures)}")
@@ -64,20 +68,36 @@ def parse() -> argparse.Namespace:
     sub.add_argument("--titles", nargs="+", help="one per folder of results")
     sub.add_argument("--out", type=Path, required=True, help="folder for .mp4 and .png files")
     sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="of the folder")
+    sub = commands.add_parser("keypoints", help="track JHMDB's joints, and their PCK")
+    sub.add_argument("--jhmdb", type=Path, required=True, help="folder in JHMDB's layout")
+    sub.add_argument("--split", type=int, default=1, choices=(1, 2, 3))
+    sub.add_argument("--weights", required=True, help="backbone file or checkpoint")
+    sub.add_argument("--json", type=Path, required=True, help="file to write")
+    sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add_settings(sub, short_side=320)
     return parser.parse_args()
 
 
-def add_settings(parser: argparse.ArgumentParser) -> None:
-    """Everything that changes the masks."""
+def add_settings(parser: argparse.ArgumentParser, short_side: int = 480) -> None:
+    """Everything that changes the labels."""
     propagation, reading = Propagation(), Reading()
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the backbone")
     parser.add_argument("--tokens", choices=TOKENS, default=reading.tokens)
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of a Swin or ResNet")
-    parser.add_argument("--short-side", type=int, default=reading.short_side, metavar="PIXELS")
+    parser.add_argument("--short-side", type=int, default=short_side, metavar="PIXELS")
     parser.add_argument("--context-frames", type=int, default=propagation.context_frames)
     parser.add_argument("--radius", type=int, default=propagation.radius, help="in patches")
     parser.add_argument("--top-k", type=int, default=propagation.top_k)
     parser.add_argument("--temperature", type=float, default=propagation.temperature)
+
+
+def settings_of(args: argparse.Namespace, backbone: Trunk) -> Settings:
+    """The settings of the command line, for this backbone."""
+    return Settings(
+        Propagation(args.context_frames, args.radius, args.top_k, args.temperature),
+        resolved(Reading(args.layer, args.tokens, args.short_side), backbone),
+        args.dtype,
+    )
 
 
 def run(args: argparse.Namespace) -> list[str]:
@@ -85,11 +105,7 @@ def run(args: argparse.Namespace) -> list[str]:
     started = time.monotonic()
     names = LAYOUTS[args.layout][0](args.davis)
     backbone, info = load_backbone(args.weights)
-    settings = Settings(
-        Propagation(args.context_frames, args.radius, args.top_k, args.temperature),
-        resolved(Reading(args.layer, args.tokens, args.short_side), backbone),
-        args.dtype,
-    )
+    settings = settings_of(args, backbone)
     print(f"{info.method} backbone {info.fingerprint[:12]}, {len(names)} sequences")
     job = Job(
         args.davis, args.layout, args.weights, args.out, settings, args.device,
@@ -163,6 +179,31 @@ def show(args: argparse.Namespace) -> list[str]:
             failures.append(name)
             print(f"{name:<20} failed: {error}", file=sys.stderr)
     return failures
+
+
+def keypoints(args: argparse.Namespace) -> list[str]:
+    """Track the joints of JHMDB's test videos; returns the names of those that failed."""
+    from davis_eval.keypoints import THRESHOLDS, pck, read_videos, track
+
+    backbone, info = load_backbone(args.weights, args.device)
+    settings = settings_of(args, backbone)
+    values: dict[str, dict[str, float]] = {}
+    for video in read_videos(args.jhmdb, args.split):
+        found = track(backbone, video, settings)
+        values[video.name] = {f"PCK@{t}": pck(found, video.joints, t) for t in THRESHOLDS}
+        print(f"{video.name:<40} {percentages(values[video.name])}")
+    names = next(iter(values.values()), {})
+    means = {name: float(np.mean([of[name] for of in values.values()])) for name in names}
+    result = {**means, "backbone": asdict(info), "settings": asdict(settings), "videos": values}
+    with atomic_write(args.json, "w") as file:
+        json.dump(result, file, indent=1)
+    print(f"{'mean':<40} {percentages(means)}\n\nscores: {args.json}")
+    return []
+
+
+def percentages(values: dict[str, float]) -> str:
+    """Names and values in percent, on one line."""
+    return "  ".join(f"{name} {100 * value:5.1f}" for name, value in values.items())
 
 
 def score_each(
