@@ -18,8 +18,9 @@ from torch import Tensor
 
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
+from selfpatch.layouts import Report, extract
 from selfpatch.models.trunks import Trunk, trunk_from
-from selfpatch.models.vit import VARIANTS, VisionTransformer
+from selfpatch.models.vit import VisionTransformer
 
 State = dict[str, Tensor]
 
@@ -69,37 +70,46 @@ def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo
 def read_backbone(
     path: str | os.PathLike[str], network: str = "teacher", num_heads: int | None = None
 ) -> tuple[State, BackboneInfo]:
-    """Read a trunk's weights from any file the suite knows.
+    """Read a trunk's weights from any file the suite knows, see :func:`read_file`."""
+    return read_file(path, network, num_heads)[:2]
 
-    Known are: a backbone file (safetensors), a training checkpoint of this suite, a checkpoint of
-    the reference implementation, and the bare state dict of a ViT with DINO's names. Nothing but
+
+def read_file(
+    path: str | os.PathLike[str], network: str = "teacher", num_heads: int | None = None
+) -> tuple[State, BackboneInfo, Report]:
+    """Read a trunk's weights, and say what became of every key of the file.
+
+    Known are: backbone files, training checkpoints of this suite, and the checkpoints of the
+    methods in :data:`selfpatch.layouts.METHODS`, as PyTorch files or safetensors. Nothing but
     tensors, plain containers and ``argparse.Namespace`` is unpickled.
 
     Args:
         path: The file.
         network: ``teacher`` or ``student``, for files that hold both.
-        num_heads: Attention heads, for files that do not say; else the field's usual 64 per head.
+        num_heads: Attention heads of a ViT, for files that do not say; else the method's, or 64
+            channels per head.
 
     Raises:
-        InputError: The file is missing, is no checkpoint, or holds no ViT trunk.
+        InputError: The file is missing, is no checkpoint, or holds no trunk of a known kind.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a backbone file or a checkpoint")
+    content: dict[str, Any]
     if path.suffix == ".safetensors":
-        return _read_backbone_file(path, num_heads)
+        content, info = _read_safetensors(path)
+        if info is not None:
+            return content, info, Report(info.method, {name: name for name in content})
+        return _read_foreign(path, content, num_heads)
     content = _unpickle_safely(path)
-    own = content.get("selfpatch")
-    if isinstance(own, dict):
-        state = _trunk_of_pretrainer(content["state_dict"], network)
-        info = BackboneInfo(own["architecture"], own["method"], path.name, own["recipe"])
-        return _described(state, info)
+    if isinstance(content.get("selfpatch"), dict):
+        return _read_own(path, content, network)
     if "student" in content or "teacher" in content:
         if not isinstance(content.get(network), dict):
             raise InputError(f"{path} holds no {network} network; ask for the other one")
-        return _described_foreign(path, _trunk_of_reference(content[network]), num_heads)
+        return _read_foreign(path, content[network], num_heads)
     wrapped = content.get("state_dict", content.get("model", content))
-    return _described_foreign(path, wrapped, num_heads)
+    return _read_foreign(path, wrapped, num_heads)
 
 
 def load_backbone(
@@ -108,7 +118,7 @@ def load_backbone(
     """Build the trunk that a file describes, with its weights, in evaluation mode."""
     state, info = read_backbone(path)
     trunk = trunk_from(info.architecture)
-    _load_strictly(trunk, state, path)
+    load_strictly(trunk, state, path)
     return trunk.to(device).eval(), info
 
 
@@ -130,7 +140,7 @@ def load_into(trunk: Trunk, path: str | os.PathLike[str]) -> BackboneInfo:
         state = {name: value for name, value in state.items() if not name.startswith("norm.")}
     if isinstance(trunk, VisionTransformer):
         state = _with_positions_of(trunk, state, info)
-    _load_strictly(trunk, state, path)
+    load_strictly(trunk, state, path)
     return info
 
 
@@ -145,7 +155,7 @@ def _with_positions_of(vit: VisionTransformer, state: State, info: BackboneInfo)
     return {**state, "pos_embed": source.position_embedding(native).detach()}
 
 
-def _load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
+def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
     """Load ``state`` or raise one sentence that lists what does not match."""
     wanted = trunk.state_dict()
     problems = [f"missing {name}" for name in wanted if name not in state]
@@ -163,7 +173,8 @@ def _load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> 
     trunk.load_state_dict(state)
 
 
-def _read_backbone_file(path: Path, num_heads: int | None) -> tuple[State, BackboneInfo]:
+def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
+    """Weights, and what a backbone file says of them; None for a file of someone else's."""
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -171,7 +182,7 @@ def _read_backbone_file(path: Path, num_heads: int | None) -> tuple[State, Backb
     except (safetensors.SafetensorError, OSError) as error:
         raise InputError(f"{path} is not a complete safetensors file ({error})") from None
     if "selfpatch" not in metadata:
-        return _described_foreign(path, state, num_heads)
+        return state, None
     info = BackboneInfo(**json.loads(metadata["selfpatch"]))
     if fingerprint(state) != info.fingerprint:
         raise InputError(f"{path} is damaged: its weights do not have the fingerprint it states")
@@ -196,51 +207,34 @@ def _unpickle_safely(path: Path) -> dict[str, Any]:
     return content
 
 
-def _with_prefix(state: State, prefix: str) -> State:
-    return {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
+def _read_own(
+    path: Path, content: dict[str, Any], network: str
+) -> tuple[State, BackboneInfo, Report]:
+    """A training checkpoint; the aggregation head's norm becomes the trunk's."""
+    own, trunk = content["selfpatch"], {}
+    report = Report(own["method"])
+    prefixes = {f"{network}.backbone.": "", f"{network}.aggregation_head.norm.": "norm."}
+    for key, value in content["state_dict"].items():
+        prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
+        if prefix is None:
+            report.ignored[key] = "head, other network or state of a loss"
+        else:
+            report.used[key] = prefixes[prefix] + key.removeprefix(prefix)
+            trunk[report.used[key]] = value
+    architecture = {**own["architecture"], "final_norm": "norm.weight" in trunk}
+    info = BackboneInfo(architecture, own["method"], path.name, own["recipe"], fingerprint(trunk))
+    return trunk, info, report
 
 
-def _trunk_of_pretrainer(state: State, network: str) -> State:
-    """Our training checkpoint; the shared norm of the aggregation head becomes the trunk's."""
-    trunk = _with_prefix(state, f"{network}.backbone.")
-    norm = _with_prefix(state, f"{network}.aggregation_head.norm.")
-    return trunk | {f"norm.{name}": value for name, value in norm.items()}
-
-
-def _trunk_of_reference(state: State) -> State:
-    """The reference's checkpoint, data-parallel or not."""
-    state = {name.removeprefix("module."): value for name, value in state.items()}
-    norm = _with_prefix(state, "ca_head.norm.")
-    return _with_prefix(state, "backbone.") | {f"norm.{name}": v for name, v in norm.items()}
-
-
-def _described(state: State, info: BackboneInfo) -> tuple[State, BackboneInfo]:
-    """Complete ``info`` with what the weights themselves tell."""
-    architecture = {**info.architecture, "final_norm": "norm.weight" in state}
-    return state, replace(info, architecture=architecture, fingerprint=fingerprint(state))
-
-
-def _described_foreign(
-    path: Path, state: State, num_heads: int | None
-) -> tuple[State, BackboneInfo]:
-    """Infer the architecture of a trunk with DINO's names from its shapes."""
-    if not isinstance(state, dict) or not {"pos_embed", "patch_embed.proj.weight"} <= set(state):
-        found = ", ".join(sorted({str(name).split(".")[0] for name in state})[:6]) or "nothing"
-        raise InputError(f"{path} holds no ViT trunk with DINO's names; it holds: {found}")
-    embed_dim, _, patch_size, _ = state["patch_embed.proj.weight"].shape
-    num_positions = state["pos_embed"].shape[1] - int("cls_token" in state)
-    usual = {variant["embed_dim"]: variant["num_heads"] for variant in VARIANTS.values()}
-    heads = num_heads or usual.get(embed_dim)
-    if heads is None:
-        raise InputError(f"{path} has width {embed_dim}, of no known variant; state its heads")
-    hidden_dim = state["blocks.0.mlp.fc1.weight"].shape[0]
-    architecture = {
-        "embed_dim": embed_dim,
-        "depth": 1 + max(int(m[1]) for m in map(re.compile(r"blocks\.(\d+)").match, state) if m),
-        "num_heads": heads,
-        "patch_size": patch_size,
-        "image_size": round(num_positions**0.5) * patch_size,
-        "mlp_ratio": hidden_dim / embed_dim,
-        "class_token": "cls_token" in state,
-    }
-    return _described(state, BackboneInfo(architecture, "unknown", path.name))
+def _read_foreign(
+    path: Path, state: object, num_heads: int | None
+) -> tuple[State, BackboneInfo, Report]:
+    """The trunk in the state dict of another method's checkpoint."""
+    if not isinstance(state, dict):
+        raise InputError(f"{path} holds a {type(state).__name__} instead of a state dict")
+    try:
+        trunk, architecture, report = extract(state, num_heads)
+    except InputError as error:
+        raise InputError(f"{path} cannot be used: {error}") from None
+    info = BackboneInfo(architecture, report.method, path.name, fingerprint=fingerprint(trunk))
+    return trunk, info, report

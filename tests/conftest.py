@@ -48,3 +48,11 @@ def real_data() -> Path:
 def seeded() -> None:
     """Every test draws the same random numbers, whatever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Fourteen small images, see :func:`tests.tiny_pretraining.draw_images`."""
+    from tests.tiny_pretraining import draw_images
+
+    return draw_images(tmp_path_factory.mktemp("images"))

@@ -43,7 +43,7 @@ class GoldenCrops(Dataset):
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         step, row = divmod(item[0] * self.images + item[1], self.batch)
         views = [self.tensors[f"{step}.crop{crop}_u8"][row] for crop in range(self.num_crops)]
-        return {"views": views, "index": item[1]}
+        return {"views": views, "path": f"step {step}", "unreadable": ""}
 
 
 class InOrder(EpochSampler):
@@ -89,12 +89,12 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
             "model.objective": head("image_head"),
             "model.selfpatch.patch_head": head("patch_head"),
             "optim_wrapper.clip_norm": 3.0,
-            "custom_hooks.0.lr": steps[1]["lr"] * 256 / meta["batch"],
-            "custom_hooks.0.warmup_epochs": 1,
+            "default_hooks.schedules.lr": steps[1]["lr"] * 256 / meta["batch"],
+            "default_hooks.schedules.warmup_epochs": 1,
             # Not stated in the meta data: the golden losses fit this step and no other.
-            "custom_hooks.0.teacher_temp": temperatures,
-            "custom_hooks.0.teacher_temp_warmup_epochs": 1,
-            "custom_hooks.0.freeze_last_layer_epochs": meta["freeze_last_layer_epochs"],
+            "default_hooks.schedules.teacher_temp": temperatures,
+            "default_hooks.schedules.teacher_temp_warmup_epochs": 1,
+            "default_hooks.schedules.freeze_last_layer_epochs": meta["freeze_last_layer_epochs"],
             "default_hooks.logger.interval": 1,
         }
     )

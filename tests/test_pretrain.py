@@ -1,68 +1,15 @@
 """The pretraining command: what it leaves, how it goes on, what it says of bad input."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from selfpatch import load_backbone
-from selfpatch.checkpoint import fingerprint, read_backbone
+from selfpatch.checkpoint import read_backbone
 from selfpatch.engine.launch import batch_per_process, pretrain, read_config
 from selfpatch.engine.optimizer import clip_all, clip_each
 from selfpatch.engine.schedules import cosine, linear_warmup, warmup_cosine
 from selfpatch.errors import InputError
-
-ROOT = Path(__file__).parents[1]
-CONFIGS = ROOT / "selfpatch/configs"
-TINY = {
-    "total_batch_size": 4,
-    "train_dataloader.num_workers": 0,
-    "train_dataloader.dataset.views.0.size": 32,
-    "train_dataloader.dataset.views.1.size": 32,
-    "train_dataloader.dataset.views.2.size": 16,
-    "train_dataloader.dataset.views.2.count": 2,
-    "model.backbone.embed_dim": 24,
-    "model.backbone.num_heads": 2,
-    "model.backbone.depth": 2,
-    "model.backbone.patch_size": 8,
-    "model.backbone.image_size": 32,
-    "model.backbone.drop_path_rate": 0.2,
-    "model.objective.num_prototypes": 32,
-    "model.objective.hidden_dim": 16,
-    "train_cfg.max_epochs": 2,
-    "default_hooks.logger.interval": 1,
-}
-TINY_PATCHES = {"model.selfpatch.patch_head.num_prototypes": 16}
-CONFIG_OPTIONS = {"demo_selfpatch.py": {**TINY, **TINY_PATCHES}, "demo_dino.py": TINY}
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory) -> Path:
-    """Fourteen images, in two class folders, of several sizes and modes."""
-    folder = tmp_path_factory.mktemp("images")
-    draw = np.random.default_rng(0)
-    for number in range(14):
-        shape = (40 + number, 48, 3) if number % 3 else (40 + number, 48)
-        path = folder / f"class{number % 2}" / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(draw.integers(0, 256, shape, dtype=np.uint8)).save(path)
-    return folder
-
-
-def train(config: str, images: Path, work_dir: Path, resume: bool = False, **options) -> Path:
-    options = {name.replace("__", "."): value for name, value in options.items()}
-    overrides = {**CONFIG_OPTIONS[config], **options, "experiment_name": f"{work_dir} {resume}"}
-    pretrain(str(CONFIGS / config), str(images), str(work_dir), resume=resume, options=overrides)
-    return work_dir
-
-
-def weights(work_dir: Path, name: str) -> dict[str, torch.Tensor]:
-    return torch.load(work_dir / name, weights_only=True)["state_dict"]
+from tests.tiny_pretraining import CONFIG_OPTIONS, CONFIGS, TINY, command, launch, train, weights
 
 
 @pytest.mark.parametrize("config", CONFIG_OPTIONS)
@@ -78,37 +25,6 @@ def test_a_run_leaves_a_backbone_file_that_is_the_last_teacher(config, images, t
     assert not vit.pos_embed.equal(saved["student.backbone.pos_embed"])
     student, _ = read_backbone(work_dir / "epoch_2.pth", network="student")
     assert student["pos_embed"].equal(saved["student.backbone.pos_embed"])
-
-
-def test_a_run_stopped_in_the_middle_of_an_epoch_resumes_to_the_same_weights(images, tmp_path):
-    every = {"default_hooks__checkpoint__by_epoch": False, "default_hooks__checkpoint__interval": 1}
-    whole = train("demo_selfpatch.py", images, tmp_path / "whole", **every)
-    stopped = tmp_path / "stopped"
-    stop = {"train_cfg__type": "StopAfterFourSteps"}
-    with pytest.raises(Interrupted):
-        train("demo_selfpatch.py", images, stopped, **every, **stop)
-    assert (stopped / "last_checkpoint").read_text().endswith("iter_4.pth")
-    train("demo_selfpatch.py", images, stopped, resume=True, **every)
-    assert fingerprint(weights(stopped, "iter_6.pth")) == fingerprint(weights(whole, "iter_6.pth"))
-
-
-class Interrupted(Exception):
-    """Stands for a killed run."""
-
-
-@pytest.fixture(autouse=True)
-def _stopping_loop():
-    from mmengine.registry import LOOPS
-
-    from selfpatch.engine.loop import PretrainLoop
-
-    class StopAfterFourSteps(PretrainLoop):
-        def run_iter(self, idx, data_batch) -> None:
-            if self._iter == 4:
-                raise Interrupted
-            super().run_iter(idx, data_batch)
-
-    LOOPS.register_module("StopAfterFourSteps", module=StopAfterFourSteps, force=True)
 
 
 def test_views_depend_on_seed_epoch_and_index_alone(images):
@@ -132,7 +48,7 @@ def test_every_process_sees_its_share_and_together_they_see_each_image_once(monk
     seen = []
     for rank in range(3):
         monkeypatch.setattr(sampling, "get_dist_info", lambda rank=rank: (rank, 3))
-        sampler = sampling.EpochSampler(range(11), seed=5)
+        sampler = sampling.EpochSampler(range(11), step_size=3, seed=5)
         sampler.set_epoch(2)
         whole = list(sampler)
         sampler.start = 2
@@ -141,26 +57,6 @@ def test_every_process_sees_its_share_and_together_they_see_each_image_once(monk
         seen += whole
     assert len(set(seen)) == 9
     assert {epoch for epoch, _ in seen} == {2}
-
-
-def test_two_processes_train_as_one_with_the_same_images_per_step(images, tmp_path):
-    """Losses and weights agree within fp32 rounding; drop path differs by process, so it is off."""
-    same = {"model.backbone.drop_path_rate": 0.0}
-    train("demo_selfpatch.py", images, tmp_path / "one", **same)
-    options = [f"{k}={v}" for k, v in {**CONFIG_OPTIONS["demo_selfpatch.py"], **same}.items()]
-    command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "tools/pretrain.py", "selfpatch/configs/demo_selfpatch.py", "--launcher", "pytorch",
-        "--data", str(images), "--work-dir", str(tmp_path / "two"), "--cfg-options",
-        *options,
-    ]  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    one, two = (weights(tmp_path / name, "epoch_2.pth") for name in ("one", "two"))
-    for name, value in one.items():
-        if "attn.k.bias" not in name and "qkv.bias" not in name:
-            torch.testing.assert_close(two[name], value, atol=1e-4, rtol=0, msg=name)
 
 
 @pytest.mark.parametrize(
@@ -184,33 +80,12 @@ def test_a_mistake_in_the_config_is_one_sentence(options, sentence, images, tmp_
     assert "\n" not in str(caught.value)
 
 
-def test_bad_images_are_named_and_end_the_command_without_traceback(images, tmp_path):
-    broken = tmp_path / "images"
-    broken.mkdir()
-    whole = next(images.rglob("*.png")).read_bytes()
-    for number in range(4):
-        (broken / f"{number}.png").write_bytes(whole[: len(whole) // (1 + number // 3)])
-    options = [f"{name}={value}" for name, value in TINY.items()]
-    options.append("train_dataloader.num_workers=2")
-    for data, sentence in [
-        (tmp_path / "missing", "does not exist"),
-        (broken, "3.png cannot be read as an image"),
-    ]:
-        command = [
-            sys.executable, "tools/pretrain.py", "selfpatch/configs/demo_dino.py",
-            "--data", str(data), "--work-dir", str(tmp_path / "work"), "--cfg-options", *options,
-        ]  # fmt: skip
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 2
-        assert sentence in done.stderr.splitlines()[-1]
-        assert "Traceback" not in done.stderr
-
-
-def test_a_checkpoint_that_would_run_code_is_refused_on_resume(images, tmp_path):
-    train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1)
-    torch.save({"state_dict": {}, "meta": Interrupted}, tmp_path / "epoch_1.pth")
-    with pytest.raises(InputError, match="cannot resume from"):
-        train("demo_dino.py", images, tmp_path, resume=True)
+def test_a_missing_folder_ends_the_command_without_traceback(tmp_path):
+    process = launch(command("demo_dino.py", tmp_path / "missing", tmp_path / "work", TINY))
+    errors = process.communicate()[1]
+    assert process.returncode == 2
+    assert "does not exist" in errors.splitlines()[-1]
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)

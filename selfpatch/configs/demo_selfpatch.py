@@ -22,11 +22,10 @@ model = dict(
     selfpatch=dict(patch_head=dict(num_prototypes=512, hidden_dim=512, bottleneck_dim=128)),
 )
 train_cfg = dict(max_epochs=10)
-custom_hooks = [
-    dict(type="PretrainSchedules", lr=3e-3, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
-    dict(type="TeacherEMA"),
-    dict(type="Throughput"),
-    dict(type="BackboneFile"),
-]
-default_hooks = dict(logger=dict(interval=5), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(
+    schedules=dict(lr=3e-3, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
+    tokens=dict(interval=5),
+    logger=dict(interval=5),
+    checkpoint=dict(keep_last=1),
+)
 log_processor = dict(window_size=5)

@@ -11,16 +11,12 @@ Expect:   Mask R-CNN 1x on COCO 40.8 box AP, 37.3 mask AP; Semantic FPN 40k on A
 _base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
 
 model = dict(selfpatch=None, objective=dict(center_views="global"))
-custom_hooks = [
-    dict(
-        type="PretrainSchedules",
+default_hooks = dict(
+    schedules=dict(
         lr=5e-4,
         end_lr=1e-6,
         warmup_epochs=10,
         teacher_temp=(0.04, 0.07),
         teacher_temp_warmup_epochs=30,
     ),
-    dict(type="TeacherEMA"),
-    dict(type="Throughput"),
-    dict(type="BackboneFile"),
-]
+)

@@ -25,9 +25,8 @@ model = dict(
 )
 optim_wrapper = dict(clip="all", clip_norm=5.0)
 train_cfg = dict(max_epochs=300)
-custom_hooks = [
-    dict(
-        type="PretrainSchedules",
+default_hooks = dict(
+    schedules=dict(
         lr=5e-4,
         end_lr=0.0,
         warmup_epochs=5,
@@ -35,7 +34,4 @@ custom_hooks = [
         momentum=(0.99, 1.0),
         freeze_last_layer_epochs=0,
     ),
-    dict(type="TeacherEMA"),
-    dict(type="Throughput"),
-    dict(type="BackboneFile"),
-]
+)

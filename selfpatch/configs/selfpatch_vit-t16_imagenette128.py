@@ -22,12 +22,10 @@ model = dict(
     selfpatch=dict(patch_head=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128)),
 )
 train_cfg = dict(max_epochs=5)
-custom_hooks = [
-    dict(type="PretrainSchedules", lr=2e-3, end_lr=1e-5, warmup_epochs=1, momentum=(0.99, 1.0)),
-    dict(type="TeacherEMA"),
-    dict(type="Throughput"),
-    dict(type="TokenSpread", interval=25),
-    dict(type="BackboneFile"),
-]
-default_hooks = dict(logger=dict(interval=25), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(
+    schedules=dict(lr=2e-3, end_lr=1e-5, warmup_epochs=1, momentum=(0.99, 1.0)),
+    tokens=dict(interval=25),
+    logger=dict(interval=25),
+    checkpoint=dict(keep_last=1),
+)
 log_processor = dict(window_size=25)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -36,18 +37,44 @@ def list_images(folder: str | os.PathLike[str]) -> np.ndarray:
     return np.sort(np.array(found))
 
 
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
+class ImageFiles:
+    """The images of a folder, by number.
+
+    Args:
+        folder: Images, with or without class subfolders.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.files = list_images(folder)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def name(self, index: int) -> str:
+        """Path of an image."""
+        return os.fsdecode(self.files[index])
+
+    def read(self, index: int) -> Image.Image:
+        """One image as RGB; raises InputError if it is damaged."""
+        return read_image(self.name(index))
+
+
+def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
     """Decode one file as RGB, upright; greyscale, CMYK, 16-bit and transparent images too.
+
+    Args:
+        file: Path or content.
+        name: What to call it in an error; the path, if left out.
 
     Raises:
         InputError: The file is truncated or no image.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             image.load()
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise InputError(
-            f"{path} cannot be read as an image ({error}); remove or mend it"
+            f"{name or file} cannot be read as an image ({error}); remove or mend it"
         ) from None
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits per pixel, which convert() would cut off at 255

@@ -10,7 +10,8 @@ from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from selfpatch.data.images import list_images, read_image
+from selfpatch.data.shards import open_images
+from selfpatch.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -62,26 +63,48 @@ class MultiViewDataset(Dataset[dict[str, object]]):
     seed alone, not on the worker, the number of processes or what was drawn before: this is what
     makes a resumed run equal an uninterrupted one.
 
+    An image that cannot be read gives way to the next one.
+
     Args:
-        folder: Images, with or without class subfolders.
+        folder: Images, with or without class subfolders, or tar shards, see
+            :func:`selfpatch.data.shards.open_images`.
         views: The views to make, global ones first.
         seed: Of all random draws.
     """
 
     def __init__(self, folder: str, views: Sequence[dict | View], seed: int = 0) -> None:
-        self.files = list_images(folder)
+        self.images = open_images(folder)
         self.seed = seed
         specs = [view if isinstance(view, View) else View(**view) for view in views]
         self.augmentations = [augmentation(view) for view in specs for _ in range(view.count)]
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.images)
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, object]:
-        """``(epoch, index)`` -> ``views``, a list of V uint8 (3, h, w), and the ``index``."""
+        """``(epoch, index)`` -> ``views``, a list of V uint8 (3, h, w), and where they come from.
+
+        Returns:
+            ``views``; the image's ``path``; ``unreadable``, a line for each image passed over.
+        """
         epoch, index = item
-        image = read_image(self.files[index].decode())
+        image, index, unreadable = self.readable(index)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(hash((self.seed, epoch, index)))
             views: list[Tensor] = [pil_to_tensor(draw(image)) for draw in self.augmentations]
-        return {"views": views, "index": index}
+        path = self.images.name(index)
+        return {"views": views, "path": path, "unreadable": "\n".join(unreadable)}
+
+    def readable(self, index: int) -> tuple[Image.Image, int, list[str]]:
+        """The first readable image from ``index`` on, its number, and what is wrong with others.
+
+        Raises:
+            InputError: A hundred images in a row cannot be read.
+        """
+        unreadable: list[str] = []
+        for number in range(index, index + min(len(self), 100)):
+            try:
+                return self.images.read(number % len(self)), number % len(self), unreadable
+            except InputError as error:
+                unreadable.append(str(error))
+        raise InputError(f"{len(unreadable)} images in a row cannot be read; {unreadable[0]}")

@@ -107,7 +107,7 @@ def pretraining(method: str, data: Data, folder: Path, budget: Budget) -> Step:
             *(tool("pretrain"), shown(ROOT / "selfpatch" / "configs" / f"demo_{method}.py")),
             *("--data", str(data.images), "--work-dir", str(work_dir)),
             *("--cfg-options", f"train_cfg.max_epochs={epochs}"),
-            f"custom_hooks.0.warmup_epochs={epochs / 5:g}",
+            f"default_hooks.schedules.warmup_epochs={epochs / 5:g}",
         ),
         folder=work_dir,
         output=work_dir / f"epoch_{epochs}.pth",

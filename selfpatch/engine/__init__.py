@@ -1,8 +1,18 @@
 """Pretraining under mmengine's Runner; importing this registers all of it."""
 
-from selfpatch.engine import hooks, loop, monitoring, optimizer, pretrainer, sampling, schedules
+from selfpatch.engine import (
+    checkpoints,
+    hooks,
+    loop,
+    monitoring,
+    optimizer,
+    pretrainer,
+    sampling,
+    schedules,
+)
 
 __all__ = [
+    "checkpoints",
     "hooks",
     "loop",
     "monitoring",

@@ -1,26 +1,17 @@
-"""What happens around a pretraining step: the teacher's average, the log, the backbone file."""
+"""What happens around a pretraining step: the teacher's average, the speed, images that fail."""
 
 import resource
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import master_only
-from mmengine.fileio import LocalBackend, register_backend
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import read_backbone, save_backbone
-from selfpatch.engine.pretrainer import Pretrainer
+from selfpatch.engine.checkpoints import pretrainer
 from selfpatch.engine.schedules import images_per_step
-
-
-def pretrainer(runner: Runner) -> Pretrainer:
-    """The model, without what distribution wraps around it."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+from selfpatch.errors import InputError
 
 
 @HOOKS.register_module()
@@ -57,39 +48,31 @@ class Throughput(Hook):
 
 
 @HOOKS.register_module()
-class BackboneFile(Hook):
-    """Describe the backbone in every checkpoint; write ``backbone.safetensors`` at the end."""
+class UnreadableImages(Hook):
+    """Name each image that cannot be read, once; stop the run when there are too many.
 
-    priority = "LOWEST"
+    The data set puts the next image in the place of an unreadable one.
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add what :mod:`selfpatch.checkpoint` needs, in plain types only.
+    Args:
+        max_share: Of the data set's images. Several processes each allow their part of it.
+    """
 
-        mmengine's message hub, of which a run needs nothing back, holds pickled objects: it is
-        left out, so that a checkpoint can be read without running code and without mmengine.
-        """
-        checkpoint["message_hub"] = {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}}
-        model = pretrainer(runner)
-        checkpoint["selfpatch"] = {
-            "architecture": model.teacher.backbone.architecture,
-            "method": model.method,
-            "recipe": runner.cfg.pretty_text,
-        }
+    def __init__(self, max_share: float = 0.01) -> None:
+        self.max_share = max_share
+        self.found: set[str] = set()
 
-    @master_only
-    def after_train(self, runner: Runner) -> None:
-        """Export the teacher of the last checkpoint."""
-        last = Path(runner.work_dir, "last_checkpoint").read_text().strip()
-        path = Path(runner.work_dir, "backbone.safetensors")
-        info = save_backbone(path, *read_backbone(last))
-        runner.logger.info(f"backbone file: {path} ({info.method}, {info.fingerprint[:12]})")
-
-
-@register_backend("atomic")
-class AtomicLocalBackend(LocalBackend):
-    """Local files, written beside and then renamed: a checkpoint is complete or not there."""
-
-    def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
-        """Write ``obj`` to ``filepath``."""
-        with atomic_write(filepath) as file:
-            file.write(obj)
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Note what the data set could not read for this batch."""
+        lines = [line for text in data_batch["unreadable"] for line in text.splitlines()]
+        for sentence in lines:
+            if sentence not in self.found:
+                self.found.add(sentence)
+                runner.logger.warning(f"skipped image {len(self.found)}: {sentence}")
+        size = len(runner.train_dataloader.dataset)
+        if lines and len(self.found) > self.max_share * size / get_world_size():
+            raise InputError(
+                f"{len(self.found)} of {size} images cannot be read, more than"
+                f" default_hooks.images.max_share={self.max_share:g}; {lines[-1]}"
+            )

@@ -9,12 +9,14 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
-from selfpatch.data.images import list_images
+from selfpatch.engine.checkpoints import find_checkpoint
 from selfpatch.engine.config_errors import config_errors_as_sentences
+from selfpatch.engine.runner import PretrainRunner
 from selfpatch.errors import InputError
 
-OWN_SETTINGS = ("total_batch_size", "views")
+OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
 
 
@@ -33,7 +35,7 @@ def pretrain(
         config: The config's path.
         data: Image folder; the config's own, if left out.
         work_dir: Where to write; ``work_dirs/<config's name>``, if left out.
-        resume: Go on from the work dir's last checkpoint, if it has one.
+        resume: Go on from the work dir's newest checkpoint that is whole, if it has one.
         launcher: ``none``, ``pytorch`` (torchrun) or ``slurm``.
         options: Settings that override the config's, by dotted name.
         hooks: Configs of further hooks, such as :func:`evaluations`.
@@ -43,16 +45,18 @@ def pretrain(
         cfg.work_dir = work_dir or cfg.get("work_dir") or f"work_dirs/{Path(config).stem}"
         if data is not None:
             cfg.train_dataloader.dataset.folder = data
-        list_images(cfg.train_dataloader.dataset.folder)
         cfg.launcher = launcher
         world_size = start_processes(cfg)
         cfg.train_dataloader.batch_size = batch_per_process(cfg, world_size)
         cfg.train_dataloader.dataset.seed = cfg.randomness.seed
         if cfg.train_dataloader.num_workers == 0:
             cfg.train_dataloader.persistent_workers = False
-        cfg.custom_hooks = [*cfg.custom_hooks, *hooks]
-        cfg.resume = resume and check_last_checkpoint(cfg.work_dir)
-        runner = Runner.from_cfg(cfg)
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), *hooks]
+        cfg.train_dataloader.sampler.step_size = cfg.total_batch_size
+        if resume:
+            cfg.load_from = find_checkpoint(cfg.work_dir)
+            cfg.resume = cfg.load_from is not None
+        runner = PretrainRunner.from_cfg(cfg)
         runner.train()
 
 
@@ -75,6 +79,7 @@ def read_config(path: str, options: dict) -> Config:
     cfg = Config.fromfile(path)
     known = {*inspect.signature(Runner.__init__).parameters, *OWN_SETTINGS, *READ_BY_MMENGINE}
     cfg.merge_from_dict(options)
+    import_modules_from_strings(**cfg.custom_imports)  # those that an option named, too
     for name in cfg:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -91,11 +96,6 @@ def start_processes(cfg: Config) -> int:
         init_dist(cfg.launcher)
     else:  # mmengine's own set-up asks for a GPU
         torch.distributed.init_process_group("gloo")
-        cfg.model_wrapper_cfg = {
-            "type": "MMDistributedDataParallel",
-            "device_ids": None,
-            "broadcast_buffers": False,
-        }
     return torch.distributed.get_world_size()
 
 
@@ -108,16 +108,3 @@ def batch_per_process(cfg: Config, world_size: int) -> int:
             " (processes times accumulative_counts); change one of them"
         )
     return cfg.total_batch_size // shares
-
-
-def check_last_checkpoint(work_dir: str) -> bool:
-    """Whether there is a checkpoint to resume from; one that cannot be read safely is refused."""
-    pointer = Path(work_dir, "last_checkpoint")
-    if not pointer.is_file():
-        return False
-    path = pointer.read_text().strip()
-    try:
-        torch.load(path, map_location="meta", weights_only=True, mmap=True)
-    except Exception as error:
-        raise InputError(f"cannot resume from {path} ({type(error).__name__}); delete it") from None
-    return True

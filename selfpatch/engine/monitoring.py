@@ -15,7 +15,11 @@ from davis_eval.run import Settings, segment
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
 from selfpatch.data.labelled import LabelledImages, labelled_pair
-from selfpatch.engine.hooks import pretrainer
+from selfpatch.engine.checkpoints import pretrainer
+from selfpatch.engine.sharding import whole_teacher
+from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
+
+Network = ImageNetwork | SelfPatchNetwork
 
 
 class EvaluationHook(Hook):
@@ -25,7 +29,7 @@ class EvaluationHook(Hook):
         interval: In epochs.
     """
 
-    priority = "LOW"
+    priority = "LOWEST"  # after the checkpoint
 
     def __init__(self, interval: int = 1) -> None:
         self.interval = interval
@@ -41,17 +45,19 @@ class EvaluationHook(Hook):
         if last or self.every_n_epochs(runner, self.interval):
             self.run(runner, runner.epoch + 1)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def run(self, runner: Runner, epoch: int) -> None:
         """Evaluate on the first process and log; the others wait."""
+        teacher = whole_teacher(pretrainer(runner)).eval()
         if is_main_process():
-            metrics = self.evaluate(runner)
+            metrics = self.evaluate(runner, teacher)
             runner.visualizer.add_scalars({**metrics, "epoch": epoch}, step=runner.iter)
             shown = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
             runner.logger.info(f"Epoch [{epoch}] {shown}")
+        teacher.train()
         barrier()
 
-    def evaluate(self, runner: Runner) -> dict[str, float]:
+    def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Metrics by the name they are logged under."""
         raise NotImplementedError
 
@@ -91,26 +97,26 @@ class KNNAccuracy(EvaluationHook):
         self.bank, self.queries = labelled_pair(*self.folders, size)
         super().before_train(runner)
 
-    def evaluate(self, runner: Runner) -> dict[str, float]:
+    def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Classify the validation images by their neighbours in the bank."""
-        bank, bank_labels = self.features(runner, self.bank)
-        queries, labels = self.features(runner, self.queries)
+        bank, bank_labels = self.features(runner, teacher, self.bank)
+        queries, labels = self.features(runner, teacher, self.queries)
         predicted = knn_classify(queries, bank, bank_labels, self.k, self.temperature)
         return {"knn_top1": 100 * (predicted == labels).float().mean().item()}
 
-    def features(self, runner: Runner, images: LabelledImages) -> tuple[Tensor, Tensor]:
+    def features(
+        self, runner: Runner, teacher: Network, images: LabelledImages
+    ) -> tuple[Tensor, Tensor]:
         """Unit features (images, D) of the teacher, and labels (images,)."""
-        model = pretrainer(runner)
+        preprocess = pretrainer(runner).data_preprocessor
         loader = torch.utils.data.DataLoader(
             images, self.batch_size, num_workers=runner.train_dataloader.num_workers
         )
-        teacher = model.teacher.eval()
         features, labels = [], []
         for batch, label in loader:
-            (view,) = model.data_preprocessor({"views": [batch]})["views"]
+            (view,) = preprocess({"views": [batch]})["views"]
             features.append(F.normalize(teacher.features(view)[0], dim=-1))
             labels.append(label.to(view.device))
-        teacher.train()
         return torch.cat(features), torch.cat(labels)
 
 
@@ -157,13 +163,11 @@ class DavisScore(EvaluationHook):
         names = sequences or read_names(self.davis)
         self.sequences = [find_sequence(self.davis, name) for name in names]
 
-    def evaluate(self, runner: Runner) -> dict[str, float]:
+    def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Propagate the first masks and score the result."""
         out = Path(runner.work_dir, "davis")
-        backbone = pretrainer(runner).teacher.backbone.eval()
         for sequence in self.sequences:
-            segment(backbone, sequence, out, Settings())
-        backbone.train()
+            segment(teacher.backbone, sequence, out, Settings())
         result = summary(score(self.davis, out, [sequence.name for sequence in self.sequences]))
         names = {"J&F-Mean": "davis_j_and_f", "J-Mean": "davis_j", "F-Mean": "davis_f"}
         return {ours: 100 * result[theirs] for theirs, ours in names.items()}
@@ -186,7 +190,7 @@ class TokenSpread(Hook):
     def __init__(self, interval: int = 50, num_images: int = 16) -> None:
         self.interval, self.num_images = interval, num_images
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
@@ -196,7 +200,7 @@ class TokenSpread(Hook):
         model = pretrainer(runner)
         first = {"views": [data_batch["views"][0][: self.num_images]]}
         (view,) = model.data_preprocessor(first)["views"]
-        tokens = model.teacher.features(view)[1].float()
+        tokens = whole_teacher(model).features(view)[1].float()
         hub = runner.message_hub
         hub.update_scalar("train/token_similarity", mean_similarity(tokens))
         hub.update_scalar("train/token_rank", effective_rank(tokens.flatten(0, 1)))

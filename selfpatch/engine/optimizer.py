@@ -8,6 +8,9 @@ import torch
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from selfpatch.distributed import local
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -79,19 +82,26 @@ class PretrainOptimWrapper(OptimWrapper):
 
 def clip_each(gradients: list[Tensor], clip_norm: float) -> Tensor:
     """Scale each gradient, in place, to at most ``clip_norm``; returns their norms before."""
-    norms = torch._foreach_norm(gradients)
+    norms = norms_of(gradients)
     if clip_norm > 0:
         scales = [(clip_norm / (norm + 1e-6)).clamp(max=1.0) for norm in norms]
-        torch._foreach_mul_(gradients, scales)
-    return torch.stack(list(norms))
+        torch._foreach_mul_([local(gradient) for gradient in gradients], scales)
+    return torch.stack(norms)
 
 
 def clip_all(gradients: list[Tensor], clip_norm: float) -> Tensor:
     """Scale all gradients, in place, to a joint norm of at most ``clip_norm``; returns the norm."""
-    norm = torch.stack(list(torch._foreach_norm(gradients))).norm()
+    norm = torch.stack(norms_of(gradients)).norm()
     if clip_norm > 0:
-        torch._foreach_mul_(gradients, (clip_norm / (norm + 1e-6)).clamp(max=1.0))
+        scale = (clip_norm / (norm + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_([local(gradient) for gradient in gradients], scale)
     return norm
+
+
+def norms_of(gradients: list[Tensor]) -> list[Tensor]:
+    """The norm of each gradient; of the whole one where it is sharded."""
+    norms = torch._foreach_norm(gradients)
+    return [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
 
 
 CLIPS = {"each": clip_each, "all": clip_all}

@@ -1,5 +1,7 @@
 """Views -> loss: student, teacher and the total loss of a step (Eq. 8)."""
 
+import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,6 +9,7 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
+from selfpatch.distributed import local
 from selfpatch.errors import InputError
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
@@ -43,6 +46,20 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
 OBJECTIVES = {"dino": DINO, "moby": MoBY, "mocov3": MoCoV3}
 """Image objectives by the name that a config gives them."""
+
+
+class NonFiniteLossError(Exception):
+    """A loss is infinite or not a number.
+
+    Attributes:
+        losses: The total loss and its terms.
+    """
+
+    def __init__(self, losses: dict[str, float]) -> None:
+        terms = {name: value for name, value in losses.items() if name != "loss"}
+        bad = {name: value for name, value in terms.items() if not math.isfinite(value)} or losses
+        super().__init__(" and ".join(f"{name} is {value}" for name, value in bad.items()))
+        self.losses = losses
 
 
 @MODELS.register_module()
@@ -83,7 +100,8 @@ class Pretrainer(BaseModel):
         )
         self.method = name if selfpatch is None else f"{name}+selfpatch"
         self.student = self._network(backbone, options)
-        self.teacher = self._network({**backbone, "drop_path_rate": 0.0}, options)
+        self.build_teacher = partial(self._network, {**backbone, "drop_path_rate": 0.0}, options)
+        self.teacher = self.build_teacher()
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         if freeze_patch_embed:
@@ -131,12 +149,20 @@ class Pretrainer(BaseModel):
                 loss.teacher_temp = value
 
     def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and what to log; mmengine would add the terms up once more."""
+        """The loss to minimise, and what to log; mmengine would add the terms up once more.
+
+        Raises:
+            NonFiniteLossError: The loss is infinite or not a number; nothing has moved yet.
+        """
+        if not losses["loss"].isfinite():
+            raise NonFiniteLossError({name: value.item() for name, value in losses.items()})
         return losses["loss"], {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()
     def update_teacher(self) -> None:
         """Move the teacher towards the student: an exponential moving average."""
-        teacher: list[Tensor] = list(self.teacher.parameters())
-        student: list[Tensor] = list(self.student.parameters())
+        teacher, student = (
+            [local(parameter) for parameter in network.parameters()]
+            for network in (self.teacher, self.student)
+        )
         torch._foreach_lerp_(teacher, student, 1 - self.momentum)

@@ -16,16 +16,19 @@ DATASETS.register_module(module=MultiViewDataset)
 class EpochSampler(Sampler[tuple[int, int]]):
     """A new permutation each epoch, shared out over the processes, that can begin anywhere.
 
-    Yields ``(epoch, index)``. The last images of an epoch, fewer than there are processes, are
-    left out, so that all processes take the same number of steps.
+    Yields ``(epoch, index)``. The last images of an epoch that do not fill an optimiser step are
+    left out: whatever the number of processes and accumulated batches, a step sees the same
+    images.
 
     Args:
         dataset: What to draw from.
+        step_size: Images per optimiser step, over all processes and accumulated batches.
         seed: Of the permutations.
     """
 
-    def __init__(self, dataset: Dataset, seed: int | None = None) -> None:
+    def __init__(self, dataset: Dataset, step_size: int = 1, seed: int | None = None) -> None:
         self.size = len(dataset)  # type: ignore[arg-type]
+        self.used = self.size // step_size * step_size
         self.seed = seed or 0
         self.rank, self.world_size = get_dist_info()
         self.epoch = 0
@@ -42,8 +45,8 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Go through this process's share, from its ``start``-th image on."""
-        share = self.order()[self.rank : len(self) * self.world_size : self.world_size]
+        share = self.order()[self.rank : self.used : self.world_size]
         return ((self.epoch, index) for index in share[self.start :])
 
     def __len__(self) -> int:
-        return self.size // self.world_size
+        return self.used // self.world_size

@@ -29,7 +29,7 @@ def linear_warmup(step: int, warmup_steps: int, start: float, end: float) -> flo
 
 @HOOKS.register_module()
 class PretrainSchedules(Hook):
-    """Set everything that changes over a run, before each iteration, from its number alone.
+    """Set everything that changes over a run, before each step, from the step's number alone.
 
     Args:
         lr: Peak learning rate per 256 images of a step; the step's real size scales it.
@@ -65,9 +65,11 @@ class PretrainSchedules(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None
     ) -> None:
         """Bring optimiser and model to this iteration."""
-        step, num_steps = runner.iter, runner.max_iters
-        epoch_length = len(runner.train_dataloader)
         wrapper = runner.optim_wrapper
+        # Optimiser steps, each of several iterations where gradients are accumulated.
+        accumulated = wrapper._accumulative_counts
+        step, num_steps = runner.iter // accumulated, runner.max_iters // accumulated
+        epoch_length = len(runner.train_dataloader) // accumulated
         peak = self.lr * images_per_step(runner) / 256
         lr = warmup_cosine(step, num_steps, self.warmup_epochs * epoch_length, peak, self.end_lr)
         weight_decay = cosine(step, num_steps, *self.weight_decay)

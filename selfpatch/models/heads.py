@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from timm.layers import Mlp
 from torch import Tensor, nn
 
+from selfpatch.models.batch_norm import SyncBatchNorm1d
 from selfpatch.models.neighbours import NO_PATCH
 from selfpatch.models.vit import init_transformer_weights
 
@@ -174,7 +175,8 @@ class PrototypeLayer(nn.Module):
 class EmbeddingHead(nn.Module):
     """The MLP with batch normalisation of MoBY and MoCo-v3, as projector or predictor.
 
-    Batch statistics are taken over the images of one view, as both methods do.
+    Batch statistics are taken over the images of one view and of all processes, as both methods
+    do.
 
     Args:
         width_in: Width of the input.
@@ -198,10 +200,14 @@ class EmbeddingHead(nn.Module):
         widths = [width_in] + [hidden_dim] * (num_layers - 1) + [out_dim]
         layers: list[nn.Module] = []
         for width, width_out in pairwise(widths):
-            layers += [nn.Linear(width, width_out, bias=bias), nn.BatchNorm1d(width_out), nn.ReLU()]
+            layers += [
+                nn.Linear(width, width_out, bias=bias),
+                SyncBatchNorm1d(width_out),
+                nn.ReLU(),
+            ]
         del layers[-2:]
         if last_norm:
-            layers.append(nn.BatchNorm1d(out_dim, affine=False))
+            layers.append(SyncBatchNorm1d(out_dim, affine=False))
         self.mlp = nn.Sequential(*layers)
 
     def forward(self, views: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, int]] = {
     "vit_tiny": {"embed_dim": 192, "depth": 12, "num_heads": 3},
     "vit_small": {"embed_dim": 384, "depth": 12, "num_heads": 6},
     "vit_base": {"embed_dim": 768, "depth": 12, "num_heads": 12},
+    "vit_large": {"embed_dim": 1024, "depth": 24, "num_heads": 16},
 }
 
 
@@ -36,6 +37,8 @@ class VisionTransformer(nn.Module):
         mlp_ratio: Hidden width of the MLP over D.
         class_token: Prepend a learned [CLS] token, which has a positional embedding of its own.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller, ``vit.norm(...)``.
+        num_registers: Learned tokens without position between [CLS] and patches, as DINOv2 has.
+        layer_scale: Scale what each block adds, per channel, as DINOv2 does.
         drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
         fixed_positions: Do not train the positional embedding; it is made of sines and cosines of
             row and column, as in MoCo-v3.
@@ -53,6 +56,8 @@ class VisionTransformer(nn.Module):
         mlp_ratio: float = 4.0,
         class_token: bool = False,
         final_norm: bool = False,
+        num_registers: int = 0,
+        layer_scale: bool = False,
         drop_path_rate: float = 0.0,
         fixed_positions: bool = False,
         activation_checkpointing: bool = False,
@@ -68,16 +73,23 @@ class VisionTransformer(nn.Module):
             "class_token": class_token,
             "final_norm": final_norm,
         }
+        if num_registers:
+            self.architecture["num_registers"] = num_registers
+        if layer_scale:
+            self.architecture["layer_scale"] = True
         self.embed_dim, self.num_heads = embed_dim, num_heads
         self.patch_size = patch_size
-        self.num_prefix_tokens = int(class_token)
+        self.num_prefix_tokens = int(class_token) + num_registers
         self.activation_checkpointing = activation_checkpointing
         self.native_grid = image_size // patch_size
 
         norm_layer = partial(nn.LayerNorm, eps=1e-6)
         self.patch_embed = PatchEmbed(img_size=None, patch_size=patch_size, embed_dim=embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
-        num_positions = self.native_grid**2 + self.num_prefix_tokens
+        self.register_tokens = (
+            nn.Parameter(torch.zeros(1, num_registers, embed_dim)) if num_registers else None
+        )
+        num_positions = self.native_grid**2 + int(class_token)
         self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, embed_dim))
         self.blocks = nn.ModuleList(
             Block(
@@ -85,6 +97,7 @@ class VisionTransformer(nn.Module):
                 num_heads,
                 mlp_ratio,
                 qkv_bias=True,
+                init_values=1e-5 if layer_scale else None,
                 drop_path=drop_path_rate * index / max(depth - 1, 1),
                 norm_layer=norm_layer,
             )
@@ -94,14 +107,15 @@ class VisionTransformer(nn.Module):
         self.init_weights()
         if fixed_positions:
             patches = sine_cosine_positions(self.native_grid, self.native_grid, embed_dim)
-            self.pos_embed.data.zero_()[:, self.num_prefix_tokens :] = patches
+            self.pos_embed.data.zero_()[:, int(class_token) :] = patches
             self.pos_embed.requires_grad_(False)
 
     def init_weights(self) -> None:
         """DINO's initialisation: truncated normals of std 0.02, biases 0, norms 1."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        if self.cls_token is not None:
-            nn.init.trunc_normal_(self.cls_token, std=0.02)
+        for token in (self.cls_token, self.register_tokens):
+            if token is not None:
+                nn.init.trunc_normal_(token, std=0.02)
         self.blocks.apply(init_transformer_weights)
 
     def grid(self, images: Tensor) -> tuple[int, int]:
@@ -109,14 +123,15 @@ class VisionTransformer(nn.Module):
         return images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
 
     def position_embedding(self, grid: tuple[int, int]) -> Tensor:
-        """The positional embedding for ``grid`` (rows, columns): (1, prefix + rows * columns, D).
+        """The positional embedding for ``grid`` (rows, columns): (1, [CLS] + rows * columns, D).
 
         Resized bicubically and without antialiasing, as DINO does; its 0.1 is kept for parity: it
         enters the scale factor and so shifts the sampling points a little.
         """
         if grid == (self.native_grid, self.native_grid):
             return self.pos_embed
-        prefix, patches = self.pos_embed.split([self.num_prefix_tokens, self.native_grid**2], dim=1)
+        own = int(self.cls_token is not None)
+        prefix, patches = self.pos_embed.split([own, self.native_grid**2], dim=1)
         patches = patches.reshape(1, self.native_grid, self.native_grid, -1).permute(0, 3, 1, 2)
         patches = F.interpolate(
             patches,
@@ -135,7 +150,12 @@ class VisionTransformer(nn.Module):
         tokens = self.patch_embed(images)
         if self.cls_token is not None:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        return tokens + self.position_embedding(self.grid(images))
+        tokens = tokens + self.position_embedding(self.grid(images))
+        if self.register_tokens is None:
+            return tokens
+        own = int(self.cls_token is not None)
+        registers = self.register_tokens.expand(len(tokens), -1, -1)
+        return torch.cat([tokens[:, :own], registers, tokens[:, own:]], dim=1)
 
     def run_block(self, block: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
         """One block, recomputed in the backward pass where that is asked for."""

@@ -1,8 +1,9 @@
 """Logits of student and teacher -> the loss of self-distillation with a centre (DINO)."""
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+
+from selfpatch.distributed import mean_over_processes
 
 
 def cross_entropy(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:
@@ -39,8 +40,4 @@ class Center(nn.Module):
         """Move towards the mean of all rows of ``teacher``, each (..., K), over all processes."""
         total = torch.stack([t.float().flatten(0, -2).sum(0) for t in teacher]).sum(0)
         count = sum(t[..., 0].numel() for t in teacher)
-        mean = total / count
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(mean)
-            mean /= dist.get_world_size()
-        self.value.lerp_(mean, 1 - self.momentum)
+        self.value.lerp_(mean_over_processes(total / count), 1 - self.momentum)

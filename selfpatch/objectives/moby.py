@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfpatch.distributed import gather
 from selfpatch.models.heads import EmbeddingHead
-from selfpatch.objectives.gather import gather
 
 
 class MoBY(nn.Module):

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfpatch.distributed import gather, rank, world_size
 from selfpatch.models.heads import EmbeddingHead
-from selfpatch.objectives.gather import gather, rank
 
 
 class MoCoV3(nn.Module):
@@ -51,7 +51,7 @@ class MoCoV3(nn.Module):
         queries = F.normalize(self.predictor(student[:2]).float(), dim=-1)
         keys = F.normalize(teacher[:2].float(), dim=-1)
         num_images = queries.shape[1]
-        own = torch.arange(num_images, device=keys.device) + rank() * num_images
+        own = torch.arange(num_images, device=keys.device) * world_size() + rank()
         losses = []
         with torch.autocast(queries.device.type, enabled=False):
             for query, key in ((0, 1), (1, 0)):

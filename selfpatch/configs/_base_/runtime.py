@@ -6,6 +6,9 @@ default_scope = "mmengine"
 # Images per optimiser step, over all processes and accumulated batches.
 total_batch_size = 1024
 
+# Share parameters, gradients and optimiser state out over the processes: for ViT-B and larger.
+sharded = False
+
 train_cfg = dict(type="PretrainLoop", max_epochs=200)
 optim_wrapper = dict(
     type="PretrainOptimWrapper",
@@ -14,17 +17,14 @@ optim_wrapper = dict(
     clip_norm=3.0,
     precision="fp32",
 )
-custom_hooks = [
-    dict(type="PretrainSchedules", lr=5e-4, end_lr=1e-6, warmup_epochs=10),
-    dict(type="TeacherEMA"),
-    dict(type="Throughput"),
-    dict(type="BackboneFile"),
-]
 default_hooks = dict(
+    schedules=dict(type="PretrainSchedules", lr=5e-4, end_lr=1e-6, warmup_epochs=10),
+    teacher=dict(type="TeacherEMA"),
+    images=dict(type="UnreadableImages"),
+    throughput=dict(type="Throughput"),
+    tokens=dict(type="TokenSpread", interval=50),
     logger=dict(type="LoggerHook", interval=50),
-    checkpoint=dict(
-        type="CheckpointHook", interval=1, max_keep_ckpts=3, backend_args=dict(backend="atomic")
-    ),
+    checkpoint=dict(type="Checkpoints", interval=1, keep_last=3),
 )
 log_processor = dict(window_size=50)
 randomness = dict(seed=0)

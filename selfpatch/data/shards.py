@@ -1,0 +1,95 @@
+"""Tar shards -> images, any of them by number.
+
+The shards are read where they lie: an index of offsets is made at the start, and each image is one
+read. An order of images can thus be drawn as from a folder, and resumed at any image.
+"""
+
+import io
+import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from selfpatch.data.images import EXTENSIONS, ImageFiles, read_image
+from selfpatch.errors import InputError
+
+Entries = tuple[list[bytes], list[int], list[int]]
+"""Names, offsets and sizes of a shard's images."""
+
+
+class ImageShards:
+    """The images of WebDataset shards, by number; labels and other files in them are left alone.
+
+    Args:
+        pattern: A folder of ``.tar`` files, one such file, or several by braces as in
+            ``train-{0000..0146}.tar``.
+
+    Raises:
+        InputError: A shard is missing, compressed or damaged, or there is no image.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self.shards = list_shards(pattern)
+        with ThreadPoolExecutor(16) as pool:
+            entries = list(pool.map(index_shard, self.shards))
+        names, offsets, sizes = (list(chain.from_iterable(parts)) for parts in zip(*entries, strict=True))
+        if not names:
+            raise InputError(f"{pattern} holds no image ({', '.join(EXTENSIONS)})")
+        # Arrays, which the data loader's workers share.
+        self.names, self.offsets, self.sizes = (np.array(x) for x in (names, offsets, sizes))
+        self.shard = np.repeat(np.arange(len(entries)), [len(e[0]) for e in entries])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        """Shard and name within it."""
+        return f"{self.shards[self.shard[index]]}/{os.fsdecode(self.names[index])}"
+
+    def read(self, index: int) -> Image.Image:
+        """One image as RGB; raises InputError if it is damaged."""
+        with open(self.shards[self.shard[index]], "rb") as file:
+            file.seek(self.offsets[index])
+            content = io.BytesIO(file.read(self.sizes[index]))
+        return read_image(content, self.name(index))
+
+
+def list_shards(pattern: str) -> list[str]:
+    """The shards' paths; all of them exist."""
+    if Path(pattern).is_dir():
+        return [str(path) for path in sorted(Path(pattern).glob("*.tar"))]
+    from webdataset.shardlists import expand_urls
+
+    paths = expand_urls(pattern)
+    missing = [path for path in paths if not Path(path).is_file()]
+    if missing:
+        raise InputError(f"{missing[0]} does not exist; {len(missing)} of {len(paths)} shards miss")
+    return list(paths)
+
+
+def index_shard(path: str) -> Entries:
+    """Where a shard's images lie."""
+    names, offsets, sizes = [], [], []
+    try:
+        with tarfile.open(path, "r:") as shard:
+            for member in shard:
+                if member.isfile() and member.name.lower().endswith(EXTENSIONS):
+                    names.append(os.fsencode(member.name))
+                    offsets.append(member.offset_data)
+                    sizes.append(member.size)
+    except tarfile.TarError as error:
+        raise InputError(
+            f"{path} is no whole, uncompressed tar file ({error}); unpack or fetch it again"
+        ) from None
+    return names, offsets, sizes
+
+
+def open_images(path: str) -> ImageFiles | ImageShards:
+    """A folder of images, or shards: a folder with tar files in it, a tar file, or a pattern."""
+    if path.endswith(".tar") or any(Path(path).glob("*.tar")):
+        return ImageShards(path)
+    return ImageFiles(path)

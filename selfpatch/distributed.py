@@ -1,0 +1,64 @@
+"""Tensors of one process -> the tensors of all; plain functions where there is one process."""
+
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+
+def is_distributed() -> bool:
+    """Whether this is one of several processes."""
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    """This process's number."""
+    return dist.get_rank() if is_distributed() else 0
+
+
+def world_size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if is_distributed() else 1
+
+
+@torch.no_grad()
+def gather(rows: Tensor) -> Tensor:
+    """Rows (B, D) of each process -> rows (processes * B, D); no gradient.
+
+    Row i of process r becomes row i * processes + r: the order in which one process would have
+    seen the images, see :class:`selfpatch.engine.sampling.EpochSampler`.
+    """
+    if not is_distributed():
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+def local(tensor: Tensor) -> Tensor:
+    """This process's part of a sharded tensor, as a view; another tensor as it is."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of each process's ``values``; gradients flow back to all of them."""
+    if not is_distributed():
+        return values
+    summed: Tensor = _Sum.apply(values)
+    return summed / dist.get_world_size()
+
+
+class _Sum(torch.autograd.Function):
+    """All-reduce in both directions."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        values = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(values)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return _Sum.forward(ctx, gradients[0])

@@ -1,0 +1,208 @@
+"""A running training -> checkpoints that can be trusted, and back."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+import zipfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.dist import broadcast_object_list, is_main_process, master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from mmengine.runner import Runner
+
+from selfpatch.atomic import atomic_write
+from selfpatch.checkpoint import read_backbone, save_backbone
+from selfpatch.engine.pretrainer import Pretrainer
+from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint
+from selfpatch.errors import InputError
+
+LIBRARIES = ("torch", "torchvision", "timm", "onedl-mmengine", "mmengine", "numpy", "pillow")
+
+
+def pretrainer(runner: Runner) -> Pretrainer:
+    """The model, without what distribution wraps around it."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+@HOOKS.register_module()
+class Checkpoints(Hook):
+    """Save regularly and after the last epoch; keep the last ones and every so many for good.
+
+    An old checkpoint is deleted only after the new one is complete.
+
+    Args:
+        interval: Epochs, or iterations, between two checkpoints.
+        by_epoch: Count epochs.
+        keep_last: Newest checkpoints to keep; 0 keeps all.
+        keep_every: Checkpoints whose number divides by this one stay; 0 keeps none for good.
+    """
+
+    priority = "VERY_LOW"
+
+    def __init__(
+        self, interval: int = 1, by_epoch: bool = True, keep_last: int = 3, keep_every: int = 0
+    ) -> None:
+        self.interval, self.by_epoch = interval, by_epoch
+        self.keep_last, self.keep_every = keep_last, keep_every
+        self.unit = "epoch" if by_epoch else "iter"
+        self.provenance: dict[str, Any] = {}
+
+    def before_train(self, runner: Runner) -> None:
+        """Refuse to save between two accumulated batches: their gradients would be lost."""
+        accumulated = runner.optim_wrapper._accumulative_counts
+        if not self.by_epoch and self.interval % accumulated:
+            raise InputError(
+                f"default_hooks.checkpoint.interval={self.interval} iterations does not divide by"
+                f" optim_wrapper.accumulative_counts={accumulated}; make it a multiple"
+            )
+        self.provenance = {"versions": versions(), "git": git_state()}
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        """Save every ``interval`` iterations and after the last one."""
+        if self.by_epoch:
+            return
+        last = runner.iter + 1 == runner.max_iters
+        if last or self.every_n_train_iters(runner, self.interval):
+            self._save(runner, runner.iter + 1, {"epoch": runner.epoch, "iter": runner.iter + 1})
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Save every ``interval`` epochs and after the last one."""
+        if not self.by_epoch:
+            return
+        last = runner.epoch + 1 == runner.max_epochs
+        if last or self.every_n_epochs(runner, self.interval):
+            self._save(runner, runner.epoch + 1, {"epoch": runner.epoch + 1, "iter": runner.iter})
+
+    def _save(self, runner: Runner, number: int, meta: dict[str, int]) -> None:
+        """Write everything a run needs to go on, in plain types only."""
+        model = pretrainer(runner)
+        checkpoint = {
+            "meta": {**meta, "seed": runner.seed, "experiment_name": runner.experiment_name},
+            "state_dict": gathered(model.state_dict()),
+            "optimizer": gathered(runner.optim_wrapper.state_dict()),
+            "message_hub": {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}},
+            "selfpatch": {
+                "architecture": model.teacher.backbone.architecture,
+                "method": model.method,
+                "recipe": runner.cfg.pretty_text,
+                **self.provenance,
+            },
+        }
+        if is_main_process():
+            path = Path(runner.work_dir, f"{self.unit}_{number}.pth")
+            with atomic_write(path) as file:
+                torch.save(checkpoint, file)
+            runner.logger.info(f"saved {path}")
+            self._prune(Path(runner.work_dir))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Shard what was saved whole."""
+        model = pretrainer(runner)
+        if is_sharded(model):
+            scatter_checkpoint(checkpoint, model, runner.optim_wrapper.optimizer)
+
+    def _prune(self, folder: Path) -> None:
+        numbers = sorted(
+            int(match[1])
+            for path in folder.glob(f"{self.unit}_*.pth")
+            if (match := re.fullmatch(rf"{self.unit}_(\d+)\.pth", path.name))
+        )
+        for number in numbers[: -self.keep_last] if self.keep_last else []:
+            if not self.keep_every or number % self.keep_every:
+                (folder / f"{self.unit}_{number}.pth").unlink()
+
+    @master_only
+    def after_train(self, runner: Runner) -> None:
+        """Write the last checkpoint's teacher as ``backbone.safetensors``."""
+        last = newest(runner.work_dir)[0]
+        path = Path(runner.work_dir, "backbone.safetensors")
+        info = save_backbone(path, *read_backbone(last))
+        runner.logger.info(f"backbone file: {path} ({info.method}, {info.fingerprint[:12]})")
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of each installed library that has a say in the numbers."""
+    found = {"python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except ModuleNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> str:
+    """Commit of this source tree, with ``+changes`` if it was edited; empty outside of git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True)
+        if commit.returncode:
+            return ""
+        status = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return commit.stdout.strip() + "+changes" * bool(status.stdout.strip())
+
+
+def newest(work_dir: str | os.PathLike[str]) -> list[Path]:
+    """The checkpoints of a run, the newest first."""
+    paths = [
+        path
+        for path in Path(work_dir).glob("*.pth")
+        if re.fullmatch(r"(epoch|iter)_\d+\.pth", path.name)
+    ]
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
+def find_checkpoint(work_dir: str) -> str | None:
+    """The newest checkpoint that is whole, the same for all processes; None if there is none.
+
+    Raises:
+        InputError: There are checkpoints, and none can be read.
+    """
+    answer: list[Any] = [None]
+    if is_main_process():
+        answer = [_find_checkpoint(work_dir)]
+    broadcast_object_list(answer)
+    if isinstance(answer[0], InputError):
+        raise answer[0]
+    return answer[0]
+
+
+def _find_checkpoint(work_dir: str) -> str | InputError | None:
+    damaged = []
+    for path in newest(work_dir):
+        damage = damage_of(path)
+        if damage is None:
+            return str(path)
+        damaged.append(f"{path} ({damage})")
+        print(f"cannot resume from {damaged[-1]}; trying the one before", file=sys.stderr)
+    if not damaged:
+        return None
+    return InputError(f"cannot resume from {' nor '.join(damaged)}; delete what is damaged")
+
+
+def damage_of(path: Path) -> str | None:
+    """What keeps a checkpoint from being used; None for a whole and safe one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip() is not None:
+                return "its content does not fit its checksum"
+        content = torch.load(path, map_location="meta", weights_only=True, mmap=True)
+    except zipfile.BadZipFile:
+        return "it is not complete"
+    except Exception as error:  # whatever a hostile or damaged pickle makes torch raise
+        return f"it cannot be read safely: {type(error).__name__}"
+    missing = {"state_dict", "optimizer", "meta"} - set(content)
+    return f"it lacks {', '.join(sorted(missing))}" if missing else None

@@ -1,0 +1,101 @@
+"""Backbone -> a folder that timm, torch.hub and the Hugging Face hub understand."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from selfpatch.atomic import atomic_write
+from selfpatch.checkpoint import BackboneInfo, State
+
+HUBCONF = '''"""The backbone in this folder: torch.hub.load(FOLDER, "backbone", source="local")."""
+
+from pathlib import Path
+
+dependencies = ["torch", "timm", "safetensors"]
+
+
+def backbone(pretrained=True, **kwargs):
+    """timm's model; ``pretrained=False`` leaves its weights random."""
+    import timm
+
+    return timm.create_model(f"local-dir:{Path(__file__).parent}", pretrained=pretrained, **kwargs)
+'''
+
+
+def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo) -> None:
+    """Write ``config.json``, ``model.safetensors`` and ``hubconf.py``.
+
+    ``timm.create_model("local-dir:FOLDER", pretrained=True)`` then loads strictly and gives equal
+    tokens at the image size the positions are stored for; other sizes are resized in timm's way.
+    Uploaded to the Hugging Face hub, the same folder is ``hf-hub:USER/NAME``.
+    """
+    side = info.architecture.get("image_size", 224)
+    family = info.architecture.get("family", "vit")
+    name, arguments, weights = FAMILIES[family](dict(info.architecture), dict(state))
+    config = {
+        "architecture": name,
+        "num_classes": 0,
+        "model_args": {"num_classes": 0, **arguments},
+        "pretrained_cfg": {
+            "tag": f"{info.method}-{info.fingerprint[:12]}",
+            "num_classes": 0,
+            "input_size": [3, side, side],
+            "mean": [0.485, 0.456, 0.406],
+            "std": [0.229, 0.224, 0.225],
+            "interpolation": "bicubic",
+        },
+    }
+    folder = Path(folder)
+    with atomic_write(folder / "model.safetensors") as file:
+        file.write(safetensors.torch.save({k: v.contiguous() for k, v in weights.items()}))
+    with atomic_write(folder / "config.json", "w") as file:
+        json.dump(config, file, indent=2)
+    with atomic_write(folder / "hubconf.py", "w") as file:
+        file.write(HUBCONF)
+
+
+def vit_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict[str, Any], State]:
+    """timm's name, arguments and weights of a ViT."""
+    class_token = architecture.pop("class_token")
+    num_registers = architecture.pop("num_registers", 0)
+    arguments = {
+        "img_size": architecture.pop("image_size"),
+        "init_values": 1e-5 if architecture.pop("layer_scale", False) else None,
+        "class_token": class_token,
+        "reg_tokens": num_registers,
+        "global_pool": "token" if class_token else "avg",
+        "fc_norm": False,
+        "dynamic_img_size": True,
+        **architecture,
+    }
+    if num_registers:  # whose kind in timm has no position for [CLS]: it moves into the token
+        state["reg_token"] = state.pop("register_tokens")
+        own, patches = state["pos_embed"].split([1, state["pos_embed"].shape[1] - 1], dim=1)
+        state["cls_token"], state["pos_embed"] = state["cls_token"] + own, patches
+        arguments["no_embed_class"] = True
+    return "vit_small_patch16_224", arguments, state
+
+
+def swin_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict[str, Any], State]:
+    """timm's name, arguments and weights of a Swin; without a norm it gets a neutral one."""
+    width = architecture["embed_dim"] * 2 ** (len(architecture["depths"]) - 1)
+    state.setdefault("norm.weight", torch.ones(width))
+    state.setdefault("norm.bias", torch.zeros(width))
+    names = ("embed_dim", "depths", "num_heads", "window_size")
+    arguments = {name: architecture[name] for name in names}
+    arguments |= {"img_size": architecture["image_size"], "strict_img_size": False}
+    return "swin_tiny_patch4_window7_224", arguments, state
+
+
+def resnet_for_timm(
+    architecture: dict[str, Any], state: State
+) -> tuple[str, dict[str, Any], State]:
+    """timm's ResNet-50 has torchvision's names."""
+    return "resnet50", {}, state
+
+
+FAMILIES = {"vit": vit_for_timm, "swin": swin_for_timm, "resnet": resnet_for_timm}

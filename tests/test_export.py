@@ -1,0 +1,61 @@
+"""A backbone that leaves gives the same tokens elsewhere."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+
+from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.export import export_timm
+from selfpatch.models.trunks import build_trunk, trunk_from
+
+ROOT = Path(__file__).parents[1]
+SMALL = {"depth": 2, "image_size": 64}
+TRUNKS: dict[str, Any] = {
+    "SelfPatch": lambda: build_trunk("vit_tiny", **SMALL, final_norm=True),
+    "SelfPatch, patch 8": lambda: build_trunk("vit_tiny", **SMALL, patch_size=8, final_norm=True),
+    "without norm": lambda: build_trunk("vit_tiny", **SMALL),
+    "DINO": lambda: build_trunk("vit_tiny", **SMALL, class_token=True, final_norm=True),
+    "DINOv2": lambda: build_trunk(
+        "vit_tiny", depth=2, image_size=70, patch_size=14, class_token=True, num_registers=4,
+        layer_scale=True, final_norm=True,
+    ),
+    "Swin": lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1), image_size=224, final_norm=True),
+    "ResNet-50": lambda: trunk_from({"family": "resnet", "depth": 50}),
+}  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", TRUNKS)
+def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_path):
+    trunk = TRUNKS[name]().eval()
+    for parameter in trunk.parameters():
+        parameter.add_(0.1 * torch.randn_like(parameter))
+    info = BackboneInfo(trunk.architecture, "dino", "test", fingerprint="f")
+    export_timm(tmp_path / "model", trunk.state_dict(), info)
+    side = trunk.architecture.get("image_size", 64)
+    images = torch.randn(2, 3, side, side)
+    own = trunk.norm(trunk(images))
+    for model in (
+        timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True),
+        torch.hub.load(str(tmp_path / "model"), "backbone", source="local"),
+    ):
+        features = model.eval().forward_features(images)
+        if name == "ResNet-50":
+            features = features.flatten(2).transpose(1, 2)
+        elif name == "Swin":
+            features = features.flatten(1, 2)
+        torch.testing.assert_close(features, own, atol=1e-4, rtol=1e-4)
+
+
+def test_the_command_writes_the_folder_and_says_how_to_load_it(tmp_path):
+    trunk = TRUNKS["SelfPatch"]()
+    file = tmp_path / "b.safetensors"
+    save_backbone(file, trunk.state_dict(), BackboneInfo(trunk.architecture, "dino", "test"))
+    command = [sys.executable, "tools/export_backbone.py", file, tmp_path / "m", "--format", "timm"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f'timm.create_model("local-dir:{tmp_path / "m"}", pretrained=True)' in done.stdout
