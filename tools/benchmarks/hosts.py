@@ -11,7 +11,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle thread
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -209,7 +208,9 @@ def peak_gib(path: Path, size: tuple[int, int], trunk: str, device: str, dtype: 
         training_step(model, host_of(path), size, device, dtype)()
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # Not getrusage(): what that calls the peak may be the process's that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:
