@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 import warnings
+from collections import OrderedDict
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from selfpatch.models.trunks import Trunk, trunk_from
 from selfpatch.models.vit import VisionTransformer
 
 State = dict[str, Tensor]
+
+HARMLESS: list[Any] = [argparse.Namespace, (OrderedDict, "yacs.config.CfgNode")]
+"""What a pickle may hold beside tensors and containers: a training script's arguments, and the
+configuration that Swin's and MoBY's code stores, which is read as a plain dict, without yacs."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ def read_file(
 
     Known are: backbone files, training checkpoints of this suite, and the checkpoints of the
     methods in :data:`selfpatch.layouts.METHODS`, as PyTorch files or safetensors. Nothing but
-    tensors, plain containers and ``argparse.Namespace`` is unpickled.
+    tensors, plain containers and :data:`HARMLESS` is unpickled.
 
     Args:
         path: The file.
@@ -190,10 +195,10 @@ def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
 
 
 def _unpickle_safely(path: Path) -> dict[str, Any]:
-    if not hasattr(torch.serialization, "safe_globals"):
-        raise InputError(f"{path} can be read with torch 2.5 or newer only; export it there first")
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
+        raise InputError(f"{path} can be read with torch 2.6 or newer only; export it there first")
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

@@ -39,6 +39,15 @@ class Method:
     num_heads: dict[int, int] = field(default_factory=dict)
 
 
+BESIDE_AN_ENCODER = {
+    r"encoder_q\.1\.|neck\.": "neck",
+    r"encoder_q\.fpn_": "feature pyramid",
+    r"backbone\.": "the encoder's trunk once more",
+    r"encoder_k\.": "momentum encoder",
+    r"queue": "queue",
+}
+"""What lies beside the trunk in MoCo-v2 and in what builds on it."""
+
 METHODS = [
     Method(  # SelfPatch's reference; its trunk's last norm lies in the aggregation head
         "dino+selfpatch",
@@ -53,22 +62,14 @@ METHODS = [
         {r"momentum_encoder\.": "momentum encoder", r"predictor\.": "predictor"},
         {384: 12},
     ),
-    Method(  # WXinlong/DenseCL: the trunk twice, as OpenMMLab's ``backbone`` and in its encoder
-        "densecl",
-        r"encoder_q\.0\.",
-        {"encoder_q.0.": ""},
-        {
-            r"encoder_q\.1\.|neck\.": "neck",
-            r"backbone\.": "the encoder's trunk once more",
-            r"encoder_k\.": "momentum encoder",
-            r"queue": "queue",
-        },
+    Method(  # WXinlong/DenseCL: its neck has a second, dense branch
+        "densecl", r"encoder_q\.1\.mlp2\.", {"encoder_q.0.": ""}, BESIDE_AN_ENCODER
     ),
-    Method(  # facebookresearch/moco, and DetCo and ReSim, which build on it
-        "mocov2",
-        r"encoder_q\.",
-        {"encoder_q.": ""},
-        {r"encoder_k\.": "momentum encoder", r"queue": "queue"},
+    Method(  # Tete-Xiao/ReSim: its encoder has a feature pyramid
+        "resim", r"encoder_q\.fpn_", {"encoder_q.": ""}, BESIDE_AN_ENCODER
+    ),
+    Method(  # facebookresearch/moco, and in OpenSelfSup, where the trunk is the encoder's part 0
+        "mocov2", r"encoder_q\.", {"encoder_q.0.": "", "encoder_q.": ""}, BESIDE_AN_ENCODER
     ),
     Method(  # SwinTransformer/Transformer-SSL
         "moby",
@@ -87,10 +88,15 @@ METHODS = [
         ignored={r"projection_head\.": "projection head", r"prototypes\.": "prototypes"},
     ),
     Method(  # bytedance/ibot: DINO's names, and an embedding in the place of masked patches
-        "ibot", r"(backbone\.)?masked_embed$", {"backbone.": "", "": ""}
+        "ibot", r"(backbone\.)?masked_embed$|head\.last_layer2\.", {"backbone.": "", "": ""}
     ),
     Method("mae", r"decoder_", ignored={r"decoder_": "decoder"}),  # facebookresearch/mae
-    Method("dinov2", r"blocks\.[\d.]+\.ls1\.gamma$"),  # facebookresearch/dinov2
+    Method(  # facebookresearch/dinov2; timm's copy of it lacks both and could be DeiT III as well
+        "dinov2",
+        r"(backbone\.)?(mask_token|register_tokens)$",
+        {"backbone.": "", "": ""},
+        {r"(dino|ibot)_head\.": "projection head"},
+    ),
     Method(  # facebookresearch/dino
         "dino", r"head\.(mlp|last_layer)\.", {"backbone.": "", "": ""}
     ),
@@ -156,7 +162,12 @@ def extract(
     report.used = {key: family.rename(inner, found) for inner, key in found.items()}
     trunk: State = {name: state[key] for key, name in report.used.items()}
     heads = num_heads or method.num_heads.get(len(trunk.get("norm.weight", ())))
-    return trunk, family.describe(trunk, heads), report
+    try:
+        return trunk, family.describe(trunk, heads), report
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"its {family.name} is of another kind than those here ({error})"
+        ) from None
 
 
 def explanation(key: str, reasons: dict[str, str]) -> str | None:
@@ -165,9 +176,10 @@ def explanation(key: str, reasons: dict[str, str]) -> str | None:
 
 
 def rename_vit(key: str, keys: Any) -> str:
-    """timm calls registers ``reg_token``; DINOv2 may store its blocks in numbered chunks."""
+    """Other names of registers (timm) and layer scale (DeiT III); DINOv2's chunks of blocks."""
     if key == "reg_token":
         return "register_tokens"
+    key = re.sub(r"\.gamma_([12])$", r".ls\1.gamma", key)
     return re.sub(r"^blocks\.\d+\.(\d+\.)", r"blocks.\1", key)
 
 
@@ -242,13 +254,21 @@ def describe_resnet(state: State, num_heads: int | None) -> dict[str, Any]:
 class Family:
     """A kind of trunk: the keys it is known by, their names here, and what they say of it."""
 
+    name: str
     known_by: set[str]
     rename: Callable[[str, Any], str]
     describe: Callable[[State, int | None], dict[str, Any]]
 
 
 FAMILIES = [
-    Family({"pos_embed", "patch_embed.proj.weight"}, rename_vit, describe_vit),
-    Family({"patch_embed.proj.weight", "patch_embed.norm.weight"}, rename_swin, describe_swin),
-    Family({"conv1.weight", "layer1.0.conv1.weight"}, lambda key, keys: key, describe_resnet),
+    Family("ViT", {"pos_embed", "patch_embed.proj.weight"}, rename_vit, describe_vit),
+    Family(
+        "Swin", {"patch_embed.proj.weight", "patch_embed.norm.weight"}, rename_swin, describe_swin
+    ),
+    Family(
+        "ResNet",
+        {"conv1.weight", "layer1.0.conv1.weight"},
+        lambda key, keys: key,
+        describe_resnet,
+    ),
 ]

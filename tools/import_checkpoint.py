@@ -1,12 +1,13 @@
 """Turn a published checkpoint into a backbone file, and say what became of each of its keys.
 
 Example:
-    python tools/import_checkpoint.py dino_deitsmall16_pretrain.pth backbone.safetensors
+    python tools/import_checkpoint.py dino_deitsmall16_pretrain.pth dino.safetensors --method dino
 """
 
 import argparse
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from selfpatch.checkpoint import load_strictly, read_file, save_backbone
 from selfpatch.errors import InputError, exit_with_sentence
@@ -22,13 +23,14 @@ def main() -> None:
     parser.add_argument("--arch", help="refuse anything but this variant, such as vit_small")
     parser.add_argument("--num-heads", type=int, help="of a ViT that does not have the usual ones")
     parser.add_argument("--network", choices=["teacher", "student"], default="teacher")
+    parser.add_argument("--method", help="how it was trained, where the keys do not tell")
     args = parser.parse_args()
     with exit_with_sentence():
         state, info, report = read_file(args.source, args.network, args.num_heads)
         if args.arch is not None:
             check_variant(args.source, info.architecture, args.arch)
         load_strictly(trunk_from(info.architecture), state, args.source)
-        info = save_backbone(args.out, state, info)
+        info = save_backbone(args.out, state, replace(info, method=args.method or info.method))
         print(described(report))
         size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
         print(f"{args.out}: method {info.method}, fingerprint {info.fingerprint[:12]}\n  {size}")

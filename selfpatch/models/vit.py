@@ -126,7 +126,9 @@ class VisionTransformer(nn.Module):
         """The positional embedding for ``grid`` (rows, columns): (1, [CLS] + rows * columns, D).
 
         Resized bicubically and without antialiasing, as DINO does; its 0.1 is kept for parity: it
-        enters the scale factor and so shifts the sampling points a little.
+        enters the scale factor and so shifts the sampling points a little. DINOv2 does the same,
+        except where it has registers: there without the 0.1 and with antialiasing, as timm does
+        everywhere. At the native grid nothing is resized and all agree.
         """
         if grid == (self.native_grid, self.native_grid):
             return self.pos_embed
