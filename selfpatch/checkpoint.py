@@ -124,7 +124,11 @@ def load_backbone(
     state, info = read_backbone(path)
     trunk = trunk_from(info.architecture)
     load_strictly(trunk, state, path)
-    return trunk.to(device).eval(), info
+    try:
+        return trunk.to(device).eval(), info
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
 
 
 def load_into(trunk: Trunk, path: str | os.PathLike[str]) -> BackboneInfo:
@@ -188,7 +192,10 @@ def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
         raise InputError(f"{path} is not a complete safetensors file ({error})") from None
     if "selfpatch" not in metadata:
         return state, None
-    info = BackboneInfo(**json.loads(metadata["selfpatch"]))
+    try:
+        info = BackboneInfo(**json.loads(metadata["selfpatch"]))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} has a header this version cannot read ({error})") from None
     if fingerprint(state) != info.fingerprint:
         raise InputError(f"{path} is damaged: its weights do not have the fingerprint it states")
     return state, info

@@ -8,7 +8,7 @@ Examples:
 import argparse
 
 from selfpatch.checkpoint import read_backbone, save_backbone
-from selfpatch.errors import exit_with_sentence
+from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.export import export_timm
 
 
@@ -25,6 +25,8 @@ def main() -> None:
         if args.format == "timm":
             export_timm(args.out, state, info)
             print(f'timm.create_model("local-dir:{args.out}", pretrained=True)')
+        elif not args.out.endswith(".safetensors"):
+            raise InputError(f"{args.out} does not end in .safetensors, as a backbone file must")
         else:
             info = save_backbone(args.out, state, info)
     size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
