@@ -26,6 +26,9 @@ def test_every_layout_gives_the_tokens_of_its_own_code(name, tmp_path):
     model = build().eval()
     for parameter in model.parameters():  # so that no bias, norm or scale is a neutral element
         parameter.add_(0.1 * torch.randn_like(parameter))
+    for key, buffer in model.named_buffers():
+        if "running_" in key:
+            buffer.add_(torch.rand_like(buffer))
     content = layout(model)
     path = write(content, tmp_path / "c.pth")
     trunk, info = load_backbone(path)
