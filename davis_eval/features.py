@@ -1,6 +1,7 @@
 """Frames -> features: the backbone's tokens, each frame's once."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,35 +10,93 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from davis_eval.sequences import read_frame
+from selfpatch.errors import InputError
+from selfpatch.models.resnet import ResNet
 from selfpatch.models.trunks import Trunk
+from selfpatch.models.vit import VisionTransformer
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.228, 0.224, 0.225)
 """DINO's evaluation divides red by 0.228, where training divides by 0.229; kept for parity."""
 
-SHORT_SIDE = 480
 
-TOKENS: dict[str, Callable[[Trunk, Tensor], Tensor]] = {
-    "last-block": lambda backbone, tokens: tokens,
-    "final-norm": lambda backbone, tokens: backbone.norm(tokens),
-}
-"""Which tokens are read: after the last block, as SelfPatch does, or after the norm, as DINO."""
+@dataclass(frozen=True)
+class Reading:
+    """Which features are read of a frame.
+
+    Attributes:
+        layer: Block of a ViT, or stage of a Swin or ResNet, counted from 1; None is the last block
+            of a ViT or Swin, and stage 3 of a ResNet, as correspondence papers read it.
+        tokens: ``last-block`` takes a layer's output as it is, as SelfPatch does; ``final-norm``
+            applies the backbone's last norm to it, as DINO does.
+        short_side: Pixels to which the short side of a frame is resized.
+    """
+
+    layer: int | None = None
+    tokens: str = "last-block"
+    short_side: int = 480
 
 
-def network_size(height: int, width: int, short_side: int = SHORT_SIDE) -> tuple[int, int]:
+TOKENS = ("last-block", "final-norm")
+
+
+def num_layers(backbone: Trunk) -> int:
+    """Blocks of a ViT, or stages."""
+    return len(backbone.blocks) if isinstance(backbone, VisionTransformer) else 4
+
+
+def resolved(reading: Reading, backbone: Trunk) -> Reading:
+    """The reading with its layer stated.
+
+    Raises:
+        InputError: There is no such layer, or no norm that fits it.
+    """
+    last = num_layers(backbone)
+    default = 3 if isinstance(backbone, ResNet) else last
+    layer = default if reading.layer is None else reading.layer
+    if not 1 <= layer <= last:
+        raise InputError(f"the backbone has layers 1 to {last}, not {layer}; change --layer")
+    normed = isinstance(backbone, VisionTransformer) or layer == last
+    if reading.tokens == "final-norm" and not normed:
+        raise InputError(f"the backbone's last norm does not fit layer {layer}; see --tokens")
+    return replace(reading, layer=layer)
+
+
+def stride(backbone: Trunk, reading: Reading) -> int:
+    """Pixels from one feature to the next, for a reading whose layer is stated."""
+    if isinstance(backbone, VisionTransformer):
+        return backbone.patch_size
+    return backbone.stage_strides[int(reading.layer or 0) - 1]
+
+
+def feature_maps(backbone: Trunk, images: Tensor, reading: Reading) -> Tensor:
+    """Images (B, 3, H, W) -> features (B, rows, columns, D)."""
+    place = int(reading.layer or 0) - 1
+    if isinstance(backbone, VisionTransformer):
+        (maps,) = backbone.intermediate(images, [place])
+    else:
+        maps = backbone.stages(images)[place]
+    features = maps.permute(0, 2, 3, 1)
+    return backbone.norm(features) if reading.tokens == "final-norm" else features
+
+
+def network_size(
+    height: int, width: int, short_side: int = 480, multiple: int = 1
+) -> tuple[int, int]:
     """Size at which the network sees a frame of ``height`` x ``width`` pixels.
 
-    The short side becomes ``short_side``; the long one follows and is floored to a multiple of 64.
+    The short side becomes ``short_side``; the long one follows and is floored to a multiple of 64,
+    as in DINO's evaluation. Both are floored to a ``multiple``, which 64 has in DINO's case.
     """
-    if width > height:
-        return short_side, short_side * width // height // 64 * 64
-    return short_side * height // width // 64 * 64, short_side
+    long_side = short_side * max(height, width) // min(height, width) // 64 * 64
+    short_side, long_side = (side // multiple * multiple for side in (short_side, long_side))
+    return (short_side, long_side) if width > height else (long_side, short_side)
 
 
-def load_frame(path: Path) -> Tensor:
+def load_frame(path: Path, short_side: int = 480, multiple: int = 1) -> Tensor:
     """One frame, resized and normalised: (3, H, W)."""
     frame = torch.from_numpy(read_frame(path).copy()).permute(2, 0, 1).float()
-    size = network_size(*frame.shape[1:])
+    size = network_size(frame.shape[1], frame.shape[2], short_side, multiple)
     # Rounded, since the original resizes images of whole numbers.
     resized = F.interpolate(frame[None], size, mode="bilinear")[0].round().clamp(0, 255)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
@@ -48,7 +107,7 @@ def load_frame(path: Path) -> Tensor:
 def extract(
     backbone: Trunk,
     frames: Sequence[Path],
-    tokens: str = "last-block",
+    reading: Reading = Reading(),
     dtype: torch.dtype = torch.float32,
     batch_size: int = 2,
 ) -> Iterator[Tensor]:
@@ -57,7 +116,7 @@ def extract(
     Args:
         backbone: On the device to compute on.
         frames: Images, all of one size.
-        tokens: A key of :data:`TOKENS`.
+        reading: What is read.
         dtype: Of the backbone's computation; the features are fp32 all the same.
         batch_size: Frames that are computed together.
 
@@ -65,10 +124,12 @@ def extract(
         (rows, columns, D).
     """
     device = next(backbone.parameters()).device
+    reading = resolved(reading, backbone)
+    multiple = stride(backbone, reading)
     remaining = iter(frames)
     while batch := list(islice(remaining, batch_size)):
-        images = torch.stack([load_frame(path) for path in batch]).to(device)
+        loaded = [load_frame(path, reading.short_side, multiple) for path in batch]
+        images = torch.stack(loaded).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            read = TOKENS[tokens](backbone, backbone(images))
-        patches = read[:, backbone.num_prefix_tokens :].float()
-        yield from patches.unflatten(1, backbone.grid(images))
+            features = feature_maps(backbone, images, reading)
+        yield from features.float()

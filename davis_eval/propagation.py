@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +33,10 @@ class Propagation:
 
 
 def propagate(
-    features: Iterable[Tensor], first: Tensor, settings: Propagation = Propagation()
+    features: Iterable[Tensor],
+    first: Tensor,
+    settings: Propagation = Propagation(),
+    later: Mapping[int, Tensor] | None = None,
 ) -> Iterator[Tensor]:
     """Carry the first frame's segmentation through a video.
 
@@ -45,20 +48,26 @@ def propagate(
         features: Per frame, in order, (rows, columns, D); the first frame's first.
         first: (num_labels, rows, columns), one-hot, background first.
         settings: See :class:`Propagation`.
+        later: Number of a frame, counted from 0 -> what is new in it: one-hot like ``first``, zero
+            wherever nothing new is seen. Such a frame stays in the context as the first one does.
 
     Yields:
         Per frame after the first, the soft segmentation (num_labels, rows, columns).
     """
     frames = iter(features)
     pool = tile_threads(first.device)
-    anchor = (F.normalize(next(frames).float(), dim=-1), first.permute(1, 2, 0))
+    anchors = [(F.normalize(next(frames).float(), dim=-1), first.permute(1, 2, 0))]
     recent: deque[tuple[Tensor, Tensor]] = deque(maxlen=settings.context_frames)
-    for frame in frames:
+    for number, frame in enumerate(frames, start=1):
         target = F.normalize(frame.float(), dim=-1)
-        context = [anchor, *recent]
+        context = [*anchors, *recent]
         sources = torch.stack([source for source, _ in context])
         labels = torch.stack([label for _, label in context])
         soft = propagate_frame(target, sources, labels, settings, pool)
+        if later and number in later:
+            new = later[number].permute(1, 2, 0)
+            soft = torch.where(new.any(-1, keepdim=True), new, soft)
+            anchors.append((target, soft))
         recent.append((target, soft))
         yield soft.permute(2, 0, 1)
 

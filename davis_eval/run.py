@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from davis_eval.features import extract, load_frame
+from davis_eval.features import Reading, extract, network_size, resolved, stride
 from davis_eval.propagation import Propagation, hard_mask, propagate
 from davis_eval.scores import visible
 from davis_eval.sequences import Sequence, read_frame, read_mask, write_mask
@@ -30,13 +30,17 @@ class Settings:
 
     Attributes:
         propagation: Of the labels.
-        tokens: Which tokens are the features, see :data:`davis_eval.features.TOKENS`.
+        reading: Of the features.
         dtype: Of the backbone's computation, ``float32`` or ``bfloat16``.
     """
 
     propagation: Propagation = field(default_factory=Propagation)
-    tokens: str = "last-block"
+    reading: Reading = field(default_factory=Reading)
     dtype: str = "float32"
+
+
+def silent(done: int, total: int) -> None:
+    """No progress is shown."""
 
 
 def segment(
@@ -44,32 +48,58 @@ def segment(
     sequence: Sequence,
     out: Path,
     settings: Settings,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = silent,
+    features: Iterable[Tensor] | None = None,
 ) -> None:
     """Segment one sequence and write a mask per frame into ``out / sequence.name``.
 
+    Objects may appear later: a mask of a frame after the first adds those that are new in it.
+
     Args:
         backbone: On the device to compute on.
-        sequence: Its first mask says what to follow.
+        sequence: Its masks say what to follow.
         out: Where to write.
         settings: See :class:`Settings`.
         progress: Called with the frames done and their number, after each frame.
+        features: Those of the frames, if they are known; else they are computed on the way.
 
     Raises:
         InputError: A file cannot be read or does not fit the first one.
     """
-    first = visible(read_mask(sequence.masks[0]))
-    size = check_sizes(sequence, first)
+    given = {number: visible(read_mask(path)) for number, path in sequence.given()}
+    width, height = check_sizes(sequence, given[0])
     device = next(backbone.parameters()).device
-    labels = first_labels(first, load_frame(sequence.frames[0]), backbone.patch_size)
-    features = extract(backbone, sequence.frames, settings.tokens, DTYPES[settings.dtype])
-    write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", first)
-    soft = propagate(features, labels.to(device), settings.propagation)
+    reading = resolved(settings.reading, backbone)
+    pixels = stride(backbone, reading)
+    size = network_size(height, width, reading.short_side, pixels)
+    grid = (size[0] // pixels, size[1] // pixels)
+    num_labels = 1 + max(int(mask.max()) for mask in given.values())
+    labels = first_labels(given[0], grid, num_labels).to(device)
+    new = {
+        number: objects_only(first_labels(mask, grid, num_labels)).to(device)
+        for number, mask in new_objects(given).items()
+    }
+    if features is None:
+        features = extract(backbone, sequence.frames, reading, DTYPES[settings.dtype])
+    write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", given[0])
+    soft = propagate(features, labels, settings.propagation, new)
     for done, (frame, segmentation) in enumerate(zip(sequence.frames[1:], soft, strict=True), 2):
-        mask = hard_mask(segmentation, backbone.patch_size).cpu().numpy()
-        resized = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
+        mask = hard_mask(segmentation, pixels).cpu().numpy()
+        resized = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
         write_mask(out / sequence.name / f"{frame.stem}.png", np.asarray(resized))
         progress(done, len(sequence.frames))
+
+
+def new_objects(given: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+    """Frame -> mask of the objects that no earlier mask holds, for the frames that have some."""
+    seen = set(np.unique(given[0]))
+    found = {}
+    for number, mask in sorted(given.items())[1:]:
+        new = set(np.unique(mask)) - seen - {0}
+        if new:
+            found[number] = np.where(np.isin(mask, list(new)), mask, 0)
+            seen |= new
+    return found
 
 
 def check_sizes(sequence: Sequence, first: np.ndarray) -> tuple[int, int]:
@@ -83,18 +113,23 @@ def check_sizes(sequence: Sequence, first: np.ndarray) -> tuple[int, int]:
     return width, height
 
 
-def first_labels(mask: np.ndarray, frame: Tensor, patch_size: int) -> Tensor:
-    """The first mask, one label per patch: one-hot (num_labels, rows, columns).
+def first_labels(mask: np.ndarray, grid: tuple[int, int], num_labels: int) -> Tensor:
+    """A mask, one label per patch: one-hot (num_labels, rows, columns).
 
     Args:
         mask: uint8 (H, W), background 0.
-        frame: (3, h, w) as the network sees it.
-        patch_size: Pixels per patch.
+        grid: (rows, columns).
+        num_labels: Objects of the video, and the background.
     """
-    rows, columns = (side // patch_size for side in frame.shape[1:])
-    small = Image.fromarray(mask).resize((columns, rows), Image.Resampling.NEAREST)
+    small = Image.fromarray(mask).resize(grid[::-1], Image.Resampling.NEAREST)
     labels = torch.from_numpy(np.array(small)).long()
-    return F.one_hot(labels, int(mask.max()) + 1).permute(2, 0, 1).float()
+    return F.one_hot(labels, num_labels).permute(2, 0, 1).float()
+
+
+def objects_only(labels: Tensor) -> Tensor:
+    """One-hot labels without their background, which says nothing of objects seen before."""
+    labels[0] = 0
+    return labels
 
 
 def is_finished(out: Path, sequence: Sequence, fingerprint: str, settings: Settings) -> bool:

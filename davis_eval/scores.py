@@ -4,7 +4,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,16 +72,25 @@ def score_sequence(davis: Path, results: Path, name: str) -> list[ObjectScores]:
         raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
     if len(truth) < 3:
         raise InputError(f"{truth[0].parent} holds {len(truth)} masks; scoring takes at least 3")
-    pairs = [(path, results / name / path.name) for path in truth[1:-1]]
 
-    def score_frame(pair: tuple[Path, Path]) -> list[tuple[float, float]]:
-        return list(score_objects(*read_pair(*pair, num_objects), num_objects))
+    def score_frame(true: Path, found: Path) -> list[tuple[float, float]]:
+        return list(score_objects(*read_pair(true, found, num_objects), num_objects))
 
+    return score_pairs(truth[1:-1], results / name, score_frame)
+
+
+def score_pairs(
+    truth: Sequence[Path],
+    results: Path,
+    score_frame: Callable[[Path, Path], list[tuple[float, float]]],
+) -> list[ObjectScores]:
+    """Score each object over the frames of ``truth``, whose results lie in ``results``."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        values = np.array(list(pool.map(score_frame, pairs)))  # (frames, objects, 2)
+        scored = pool.map(lambda path: score_frame(path, results / path.name), truth)
+        values = np.array(list(scored))  # (frames, objects, 2)
     return [
         ObjectScores(statistics(values[:, k, 0]), statistics(values[:, k, 1]))
-        for k in range(num_objects)
+        for k in range(values.shape[1])
     ]
 
 
@@ -111,7 +120,7 @@ def score_objects(
     truth: np.ndarray, result: np.ndarray, num_objects: int
 ) -> Iterator[tuple[float, float]]:
     """J and F of each object in one frame; both masks are uint8 labels (H, W)."""
-    radius = math.ceil(BOUNDARY_TOLERANCE * math.hypot(*truth.shape))
+    radius = tolerance(truth.shape)
     for k in range(1, num_objects + 1):
         true, found = truth == k, result == k
         box = bounding_box(true | found)
@@ -124,6 +133,11 @@ def score_objects(
             region_similarity(true[box], found[box]),
             boundary_accuracy(true_edge, found_edge, radius),
         )
+
+
+def tolerance(shape: tuple[int, ...]) -> int:
+    """Distance in pixels at which two boundaries still meet, in an image of this shape."""
+    return math.ceil(BOUNDARY_TOLERANCE * math.hypot(*shape))
 
 
 def bounding_box(mask: np.ndarray) -> tuple[slice, slice] | None:

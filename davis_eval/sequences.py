@@ -1,5 +1,6 @@
 """DAVIS folder -> sequences: which frames and masks there are, and how each is read and written."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,19 @@ class Sequence:
     Attributes:
         name: Its name.
         frames: Images in order.
-        masks: Annotations in order; those of the first frame alone suffice to propagate.
+        masks: Annotations in order.
+        starts: Annotations that propagation is given; in DAVIS the first frame's.
     """
 
     name: str
     frames: tuple[Path, ...]
     masks: tuple[Path, ...]
+    starts: tuple[Path, ...]
+
+    def given(self) -> list[tuple[int, Path]]:
+        """Number of the frame, and path, of each mask that propagation is given."""
+        numbers = {frame.stem: number for number, frame in enumerate(self.frames)}
+        return [(numbers[path.stem], path) for path in self.starts]
 
 
 def read_names(davis: Path, year: str = "2017", split: str = "val") -> list[str]:
@@ -63,12 +71,55 @@ def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
         if missing:
             gap = frames[0].with_name(f"{min(missing):0{len(numbers[0])}d}{frames[0].suffix}")
             raise InputError(f"{gap} does not exist; {name} has frames before and after it")
-    return Sequence(name, tuple(frames), tuple(masks))
+    return Sequence(name, tuple(frames), tuple(masks), (first,))
 
 
-def find_masks(davis: Path, name: str, resolution: str = "480p") -> list[Path]:
+def youtube_vos_names(folder: Path) -> list[str]:
+    """The videos of a folder in YouTube-VOS's layout: ``JPEGImages/<video>/<frame>.jpg``.
+
+    Raises:
+        InputError: There is none.
+    """
+    frames = folder / "JPEGImages"
+    names = (
+        sorted(path.name for path in frames.iterdir() if path.is_dir()) if frames.is_dir() else []
+    )
+    if not names:
+        raise InputError(f"{frames} holds no video; {folder} is not in YouTube-VOS's layout")
+    return names
+
+
+def find_youtube_vos_sequence(folder: Path, name: str) -> Sequence:
+    """Frames and masks of a video whose objects may appear late.
+
+    The video begins with its first mask. Every mask of ``Annotations/<video>`` is given; what it
+    holds of objects that were seen before is left aside.
+
+    Raises:
+        InputError: A folder is missing, or a mask has no frame.
+    """
+    frames = _numbered(folder / "JPEGImages" / name, (".jpg", ".jpeg", ".png"))
+    masks = _numbered(folder / "Annotations" / name, (".png",))
+    stems = {frame.stem for frame in frames}
+    for mask in masks:
+        if mask.stem not in stems:
+            raise InputError(f"{mask} has no frame in {frames[0].parent}")
+    used = [frame for frame in frames if frame.stem >= masks[0].stem]
+    return Sequence(name, tuple(used), tuple(masks), tuple(masks))
+
+
+def find_masks(
+    davis: Path, name: str, resolution: str = "480p", annotations: str = "Annotations"
+) -> list[Path]:
     """The annotations of one sequence, in order."""
-    return _numbered(davis / "Annotations" / resolution / name, (".png",))
+    return _numbered(davis / annotations / resolution / name, (".png",))
+
+
+LAYOUTS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequence]]] = {
+    "davis": (read_names, find_sequence),
+    "youtube-vos": (youtube_vos_names, find_youtube_vos_sequence),
+}
+"""Names of the videos of a folder, and the files of a video, by the folder's layout."""
 
 
 def _numbered(folder: Path, extensions: tuple[str, ...]) -> list[Path]:

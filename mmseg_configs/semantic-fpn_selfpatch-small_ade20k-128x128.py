@@ -8,47 +8,19 @@ Source:   semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py
 Expect:   A falling loss; it shows the path, not what a backbone is worth.
 """
 
-_base_ = "semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py"
+_base_ = ["semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py", "_base_/small.py"]
 
-crop_size = (128, 128)
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
-    dict(type="RandomResize", scale=(512, 128), ratio_range=(1.0, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PackSegInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="Resize", scale=(512, 128), keep_ratio=True),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
-    dict(type="PackSegInputs"),
-]
-train_dataloader = dict(batch_size=4, num_workers=1, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
-test_dataloader = val_dataloader
 model = dict(
-    data_preprocessor=dict(size=crop_size),
-    backbone=dict(
-        variant="vit_tiny",
-        depth=6,
-        image_size=96,
-        out_indices=(2, 3, 4, 5),
-        drop_path_rate=0.0,
-        norm_cfg=dict(type="BN"),
-    ),
+    data_preprocessor={{_base_.small.data_preprocessor}},
+    backbone={{_base_.small.backbone}},
     neck=dict(in_channels=[192, 192, 192, 192], out_channels=128),
     decode_head=dict(in_channels=[128, 128, 128, 128], channels=64, norm_cfg=dict(type="BN")),
 )
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
-param_scheduler = [
-    dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=10),
-    dict(type="PolyLR", eta_min=0.0, power=1.0, begin=10, end=100, by_epoch=False),
-]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=100, val_interval=100)
-default_hooks = dict(
-    logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=False),
-    checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1),
-)
-log_processor = dict(window_size=10)
+train_dataloader = {{_base_.small.train_dataloader}}
+val_dataloader = {{_base_.small.val_dataloader}}
+test_dataloader = val_dataloader
+optim_wrapper = {{_base_.small.optim_wrapper}}
+param_scheduler = {{_base_.small.param_scheduler}}
+train_cfg = {{_base_.small.train_cfg}}
+default_hooks = {{_base_.small.default_hooks}}
+log_processor = {{_base_.small.log_processor}}

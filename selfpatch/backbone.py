@@ -1,83 +1,99 @@
-"""Image -> feature pyramid: the pretrained ViT as a backbone of mmdetection and mmsegmentation."""
+"""Image -> feature pyramid: pretrained trunks as backbones of mmdetection and mmsegmentation."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from mmcv.cnn import build_norm_layer
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from selfpatch.checkpoint import BackboneInfo, load_into
+from selfpatch.errors import InputError
+from selfpatch.models.resnet import ResNet
+from selfpatch.models.swin import SWIN_VARIANTS, Swin
+from selfpatch.models.trunks import Trunk, trunk_from
 from selfpatch.models.vit import build_vit
+from selfpatch.models.windows import windowed_intermediate
+from selfpatch.pyramid import ToStride
 
 
-class ToStride(nn.Module):
-    """A map of one token per patch -> a map of a given stride.
+class HostBackbone(BaseModule):
+    """A trunk that starts from a backbone file, strictly, and knows where it comes from.
 
-    Upwards by deconvolutions, each doubling the size, downwards by max-pooling; between a patch
-    size and a stride that are no power of two apart, bilinearly.
+    The classes below are registered in mmengine's root registry, where mmdetection and
+    mmsegmentation both find them.
 
-    Args:
-        embed_dim: Channels, in and out.
-        patch_size: Stride of the input, in pixels.
-        stride: Stride of the output, in pixels.
-        norm_cfg: Normalisation between two deconvolutions.
+    Attributes:
+        info: What was loaded; ``random`` where nothing was.
     """
 
-    def __init__(
-        self, embed_dim: int, patch_size: int, stride: int, norm_cfg: dict[str, Any]
-    ) -> None:
-        super().__init__()
-        self.stride = stride
-        doublings = math.log2(patch_size / stride)
-        self.bilinear = not doublings.is_integer()
-        layers: list[nn.Module] = []
-        if not self.bilinear and doublings < 0:
-            layers.append(nn.MaxPool2d(stride // patch_size, ceil_mode=True))
-        for index in range(0 if self.bilinear else max(int(doublings), 0)):
-            if index:
-                layers += [build_norm_layer(norm_cfg, embed_dim)[1], nn.GELU()]
-            layers.append(nn.ConvTranspose2d(embed_dim, embed_dim, kernel_size=2, stride=2))
-        self.layers = nn.Sequential(*layers)
+    def __init__(self, trunk: Trunk, init_cfg: dict[str, Any] | None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.trunk: Any = trunk
+        self.info = BackboneInfo(trunk.architecture, method="random", source="")
 
-    def forward(self, patches: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """(B, D, rows, columns) -> (B, D, ceil(H / stride), ceil(W / stride))."""
-        height, width = (math.ceil(side / self.stride) for side in image_size)
-        if self.bilinear:
-            return F.interpolate(patches, (height, width), mode="bilinear")
-        # What lies beyond the image comes from padding it to whole patches.
-        return self.layers(patches)[..., :height, :width]
+    def init_weights(self) -> None:
+        """Load the pretrained trunk, strictly; a second call leaves everything as it is.
+
+        Raises:
+            InputError: The checkpoint does not fit the trunk; lists what does not.
+        """
+        if self.is_init:
+            return
+        self._is_init = True
+        name = type(self).__name__
+        if self.init_cfg is None:
+            print_log(f"{name} starts from random weights: it has no init_cfg", "current")
+            return
+        if self.init_cfg.get("type") != "Pretrained":
+            raise ValueError(f"{name} takes init_cfg=dict(type='Pretrained', checkpoint=FILE)")
+        architecture = dict(self.trunk.architecture)
+        if "final_norm" in architecture:
+            architecture["final_norm"] = False
+        whole = trunk_from(architecture)
+        self.info = load_into(whole, self.init_cfg["checkpoint"])
+        used = self.trunk.state_dict()
+        self.trunk.load_state_dict({n: v for n, v in whole.state_dict().items() if n in used})
+        info = self.info
+        print_log(
+            f"{name}: {info.method} from {info.source}, fingerprint {info.fingerprint[:12]}",
+            "current",
+        )
+
+    def train(self, mode: bool = True) -> "HostBackbone":
+        """Switch the mode; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self.freeze()
+        return self
+
+    def freeze(self) -> None:
+        """Take gradients and training mode away from what is frozen."""
 
 
 @MODELS.register_module()
-class SelfPatchViT(BaseModule):
-    """The trunk and a pyramid of four maps made from four of its blocks.
-
-    Registered in mmengine's root registry, where mmdetection and mmsegmentation both find it.
+class SelfPatchViT(HostBackbone):
+    """A ViT and a pyramid of maps made from some of its blocks.
 
     Args:
         variant: A key of :data:`selfpatch.models.vit.VARIANTS`.
         patch_size: Side of a patch, in pixels; any.
         image_size: Side of the image whose grid the positional embedding is stored for.
         class_token: The trunk has a [CLS] token, as DINO's and MoCo-v3's have.
-        out_indices: Block after which each level is taken, counted from 0, in rising order.
-            Later blocks are not built.
+        out_indices: Block after which each level is taken, counted from 0; a block may serve
+            several levels. Blocks after the last one are not built.
         strides: Stride of each level, in pixels.
         drop_path_rate: Stochastic depth at the last block.
         with_cp: Activation checkpointing.
         frozen_stages: -1 trains everything; 0 freezes embedding and positions; n the first n
             blocks as well.
         norm_cfg: Normalisation within the pyramid.
+        window_size: Side of the windows, in patches, that blocks attend within; None: no windows.
+        global_blocks: Blocks that attend to the whole image all the same.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` with any file that
             :func:`selfpatch.checkpoint.read_backbone` knows; None starts from random weights.
         **overrides: Further arguments of the trunk, such as ``num_heads``.
-
-    Raises:
-        InputError: The checkpoint does not fit the trunk; lists what does not.
     """
 
     def __init__(
@@ -92,11 +108,12 @@ class SelfPatchViT(BaseModule):
         with_cp: bool = False,
         frozen_stages: int = -1,
         norm_cfg: dict[str, Any] | None = None,
+        window_size: int | None = None,
+        global_blocks: Collection[int] = (),
         init_cfg: dict[str, Any] | None = None,
         **overrides: Any,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
-        self.trunk = build_vit(
+        trunk = build_vit(
             variant,
             patch_size=patch_size,
             image_size=image_size,
@@ -105,36 +122,16 @@ class SelfPatchViT(BaseModule):
             activation_checkpointing=with_cp,
             **overrides,
         )
+        super().__init__(trunk, init_cfg)
         del self.trunk.blocks[max(out_indices) + 1 :]
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
-        self.info = BackboneInfo(self.trunk.architecture, method="random", source="")
-        norm_cfg = norm_cfg or {"type": "SyncBN"}
+        self.window_size, self.global_blocks = window_size, frozenset(global_blocks)
         self.pyramid = nn.ModuleList(
-            ToStride(self.trunk.embed_dim, patch_size, stride, norm_cfg) for stride in strides
+            ToStride(trunk.embed_dim, patch_size, stride, norm_cfg or {"type": "SyncBN"})
+            for stride in strides
         )
-        self._freeze()
-
-    def init_weights(self) -> None:
-        """Load the pretrained trunk, strictly; a second call leaves everything as it is."""
-        if self.is_init:
-            return
-        self._is_init = True
-        if self.init_cfg is None:
-            print_log("SelfPatchViT starts from random weights: it has no init_cfg", "current")
-            return
-        if self.init_cfg.get("type") != "Pretrained":
-            raise ValueError("SelfPatchViT takes init_cfg=dict(type='Pretrained', checkpoint=FILE)")
-        architecture = {**self.trunk.architecture, "final_norm": False}
-        whole = build_vit(**architecture)
-        self.info = load_into(whole, self.init_cfg["checkpoint"])
-        used = self.trunk.state_dict()
-        self.trunk.load_state_dict({n: v for n, v in whole.state_dict().items() if n in used})
-        info = self.info
-        print_log(
-            f"SelfPatchViT: {info.method} from {info.source}, fingerprint {info.fingerprint[:12]}",
-            "current",
-        )
+        self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) of any size -> a map (B, D, ceil(H / s), ceil(W / s)) per stride s.
@@ -144,21 +141,117 @@ class SelfPatchViT(BaseModule):
         height, width = images.shape[-2:]
         patch_size = self.trunk.patch_size
         padded = F.pad(images, (0, -width % patch_size, 0, -height % patch_size))
-        maps = self.trunk.intermediate(padded, self.out_indices)
-        levels = zip(self.pyramid, maps, strict=True)
-        return tuple(to_stride(patches, (height, width)) for to_stride, patches in levels)
+        blocks = sorted(set(self.out_indices))
+        if self.window_size is None:
+            found = self.trunk.intermediate(padded, blocks)
+        else:
+            found = windowed_intermediate(
+                self.trunk, padded, blocks, self.window_size, self.global_blocks
+            )
+        maps = dict(zip(blocks, found, strict=True))
+        levels = zip(self.pyramid, self.out_indices, strict=True)
+        return tuple(to_stride(maps[block], (height, width)) for to_stride, block in levels)
 
-    def train(self, mode: bool = True) -> "SelfPatchViT":
-        """Switch the mode; what is frozen stays in evaluation mode."""
-        super().train(mode)
-        self._freeze()
-        return self
-
-    def _freeze(self) -> None:
+    def freeze(self) -> None:
+        """Freeze as ``frozen_stages`` says."""
         if self.frozen_stages < 0:
             return
         for parameter in (self.trunk.pos_embed, self.trunk.cls_token):
             if parameter is not None:
                 parameter.requires_grad_(False)
         for module in (self.trunk.patch_embed, *self.trunk.blocks[: self.frozen_stages]):
+            module.eval().requires_grad_(False)
+
+
+@MODELS.register_module()
+class SelfPatchSwin(HostBackbone):
+    """A Swin Transformer and its four stages, each through a LayerNorm of its own.
+
+    The norms are new, as in Swin's detection recipe; the trunk's final norm is not used.
+
+    Args:
+        variant: A key of :data:`selfpatch.models.swin.SWIN_VARIANTS`.
+        drop_path_rate: Stochastic depth at the last block.
+        with_cp: Activation checkpointing.
+        frozen_stages: -1 trains everything; 0 freezes the embedding; n the first n stages with
+            their norms as well.
+        init_cfg: As of :class:`SelfPatchViT`.
+        **overrides: Further arguments of the trunk, such as ``depths``.
+    """
+
+    def __init__(
+        self,
+        variant: str = "swin_tiny",
+        drop_path_rate: float = 0.2,
+        with_cp: bool = False,
+        frozen_stages: int = -1,
+        init_cfg: dict[str, Any] | None = None,
+        **overrides: Any,
+    ) -> None:
+        if variant not in SWIN_VARIANTS:
+            known = ", ".join(SWIN_VARIANTS)
+            raise InputError(f"there is no Swin variant {variant!r}; choose from {known}")
+        trunk = Swin(**{**SWIN_VARIANTS[variant], "drop_path_rate": drop_path_rate, **overrides})
+        super().__init__(trunk, init_cfg)
+        for layer in self.trunk.layers:
+            layer.grad_checkpointing = with_cp
+        self.frozen_stages = frozen_stages
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in trunk.stage_dims)
+        self.freeze()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, 3, H, W) of any size -> maps (B, C_i, ceil(H / s), ceil(W / s)), s 4 to 32."""
+        stages = zip(self.norms, self.trunk.stages(images), strict=True)
+        return tuple(
+            norm(stage.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
+            for norm, stage in stages
+        )
+
+    def freeze(self) -> None:
+        """Freeze as ``frozen_stages`` says."""
+        if self.frozen_stages < 0:
+            return
+        stages, norms = (m[: self.frozen_stages] for m in (self.trunk.layers, self.norms))
+        for module in (self.trunk.patch_embed, *stages, *norms):
+            module.eval().requires_grad_(False)
+
+
+@MODELS.register_module()
+class SelfPatchResNet(HostBackbone):
+    """A ResNet-50 and its four stages.
+
+    Args:
+        frozen_stages: -1 trains everything; 0 freezes the stem; n the first n stages as well.
+        norm_eval: Batch norms use the statistics of pretraining, as with few images per GPU.
+        norm_cfg: ``dict(type='SyncBN')`` makes the batch norms synchronised ones.
+        init_cfg: As of :class:`SelfPatchViT`.
+    """
+
+    def __init__(
+        self,
+        frozen_stages: int = 0,
+        norm_eval: bool = False,
+        norm_cfg: dict[str, Any] | None = None,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(ResNet(), init_cfg)
+        if (norm_cfg or {}).get("type") == "SyncBN":
+            self.trunk = nn.SyncBatchNorm.convert_sync_batchnorm(self.trunk)
+        self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
+        self.freeze()
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, 3, H, W) of any size -> maps (B, C_i, ceil(H / s), ceil(W / s)), s 4 to 32."""
+        return tuple(self.trunk.stages(images))
+
+    def freeze(self) -> None:
+        """Freeze as ``frozen_stages`` and ``norm_eval`` say."""
+        if self.norm_eval:
+            for module in self.trunk.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        if self.frozen_stages < 0:
+            return
+        stages = (self.trunk.layer1, self.trunk.layer2, self.trunk.layer3, self.trunk.layer4)
+        for module in (self.trunk.conv1, self.trunk.bn1, *stages[: self.frozen_stages]):
             module.eval().requires_grad_(False)

@@ -133,26 +133,37 @@ def load_backbone(
     return trunk.to(device).eval(), info
 
 
-def load_into(vit: VisionTransformer, path: str | os.PathLike[str]) -> BackboneInfo:
+def load_into(trunk: Trunk, path: str | os.PathLike[str]) -> BackboneInfo:
     """Load a file into a trunk that was built already; every weight has to match.
 
-    A stored positional embedding of another image size is resized; a final norm is left out if
-    the trunk has none. Head count does not show in the weights: it is taken from ``vit``.
+    A ViT's stored positional embedding of another image size is resized; a final norm is left out
+    if the trunk has none. Head count does not show in the weights: it is taken from ``trunk``.
 
     Raises:
         InputError: Lists every weight that is missing, left over or of another shape.
     """
-    state, info = read_backbone(path, num_heads=vit.architecture["num_heads"])
-    if not vit.architecture["final_norm"]:
+    wanted = trunk.architecture
+    state, info = read_backbone(path, num_heads=getattr(trunk, "num_heads", None))
+    found, expected = (arch.get("family", "vit") for arch in (info.architecture, wanted))
+    if found != expected:
+        raise InputError(f"{path} holds a {found}, but the backbone is a {expected}; change one")
+    if not wanted.get("final_norm"):
         state = {name: value for name, value in state.items() if not name.startswith("norm.")}
+    if isinstance(trunk, VisionTransformer):
+        state = _with_positions_of(trunk, state, info)
+    load_strictly(trunk, state, path)
+    return info
+
+
+def _with_positions_of(vit: VisionTransformer, state: State, info: BackboneInfo) -> State:
+    """``state`` with its positional embedding resized to the grid that ``vit`` stores."""
     source = VisionTransformer(**{**info.architecture, "depth": 0})
     comparable = ("embed_dim", "patch_size", "class_token")
-    if all(info.architecture[name] == vit.architecture[name] for name in comparable):
-        source.pos_embed.data = state["pos_embed"]
-        native = vit.native_grid
-        state = {**state, "pos_embed": source.position_embedding((native, native)).detach()}
-    load_strictly(vit, state, path)
-    return info
+    if any(info.architecture[name] != vit.architecture[name] for name in comparable):
+        return state
+    source.pos_embed.data = state["pos_embed"]
+    native = (vit.native_grid, vit.native_grid)
+    return {**state, "pos_embed": source.position_embedding(native).detach()}
 
 
 def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:

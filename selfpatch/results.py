@@ -18,8 +18,11 @@ from selfpatch.errors import InputError
 
 TASKS: dict[str, tuple[str, ...]] = {
     "coco-mask-rcnn": ("AP-box", "AP-mask"),
+    "coco-cascade-mask-rcnn": ("AP-box", "AP-mask"),
+    "coco-vitdet": ("AP-box", "AP-mask"),
     "ade20k-semantic-fpn": ("mIoU",),
     "ade20k-upernet": ("mIoU",),
+    "ade20k-linear": ("mIoU",),
     "davis2017": ("J&F-Mean", "J-Mean", "F-Mean"),
 }
 """Every task and its metrics, in the order of the table; all in percent."""

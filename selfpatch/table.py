@@ -13,8 +13,11 @@ METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
 
 TASK_NAMES = {
     "coco-mask-rcnn": "COCO, Mask R-CNN",
+    "coco-cascade-mask-rcnn": "COCO, Cascade Mask R-CNN",
+    "coco-vitdet": "COCO, ViTDet",
     "ade20k-semantic-fpn": "ADE20K, Semantic FPN",
     "ade20k-upernet": "ADE20K, UperNet",
+    "ade20k-linear": "ADE20K, linear head",
     "davis2017": "DAVIS 2017",
 }
 

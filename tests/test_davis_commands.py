@@ -85,7 +85,7 @@ def test_run_leaves_masks_scores_and_a_results_file(command, davis, tmp_path, ca
     assert scores["J&F-Mean"] == pytest.approx((scores["J-Mean"] + scores["F-Mean"]) / 2)
     result = json.loads((out / "results.json").read_text())
     assert result["metrics"]["J&F-Mean"] == pytest.approx(100 * scores["J&F-Mean"])
-    assert result["settings"]["tokens"] == "last-block"
+    assert result["settings"]["reading"]["tokens"] == "last-block"
     assert (out / "global_results-val.csv").read_text().startswith("J&F-Mean,J-Mean,J-Recall")
     capsys.readouterr()
 
@@ -213,3 +213,43 @@ def test_frames_are_seen_at_480_pixels_and_whole_blocks_of_64():
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"x\.png does not exist"):
         read_mask(tmp_path / "x.png")
+
+
+def test_show_draws_results_side_by_side(command, davis, tmp_path, monkeypatch, capsys):
+    import av
+
+    assert command("run") == 0
+    out = str(tmp_path / "out")
+    show = ["--davis", str(davis), "--results", out, out, "--titles", "A", "B"]
+    monkeypatch.setattr(sys, "argv", ["davis_eval", "show", *show, "--out", str(tmp_path / "show")])
+    main()
+    with av.open(str(tmp_path / "show/two.mp4")) as video:
+        shapes = [frame.to_ndarray(format="rgb24").shape for frame in video.decode(video=0)]
+    assert shapes == [(SIZE[0], 2 * SIZE[1] + 6, 3)] * 5
+    with Image.open(tmp_path / "show/one.png") as strip:
+        assert strip.width == 840
+    (tmp_path / "out/two/00003.png").unlink()
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    assert "two/00003.png does not exist" in capsys.readouterr().err
+    assert (tmp_path / "show/one.mp4").is_file()
+
+
+def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
+    assert command("run", "--radius", "3", "--top-k", "2") == 0
+    expected = json.loads((tmp_path / "out/scores.json").read_text())["J&F-Mean"]
+    program = [sys.executable, "tools/davis_sweep.py", "--davis", davis, "--weights", weights]
+    options = ["--json", tmp_path / "s.json", "--radius", "1", "3", "--top-k", "2", "5"]
+    subprocess.run([*map(str, [*program, *options])], check=True, capture_output=True)
+    results = json.loads((tmp_path / "s.json").read_text())
+    assert [r["J&F-Mean"] for r in results] == sorted(
+        (r["J&F-Mean"] for r in results), reverse=True
+    )
+    (same,) = (
+        result["J&F-Mean"]
+        for result in results
+        if result["settings"]["propagation"]["radius"] == 3
+        and result["settings"]["propagation"]["top_k"] == 2
+    )
+    assert same == expected

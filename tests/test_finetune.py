@@ -144,6 +144,15 @@ def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights,
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("host", "variable"), [("mmdet", "COCO_ROOT"), ("mmseg", "ADE20K_ROOT")])
+def test_a_missing_data_root_is_named_with_its_variable(host, variable, tmp_path):
+    command = [str(ROOT / "tools/finetune.py"), host, str(ROOT / HOSTS[host][0])]
+    done = run([*command, "--cfg-options", "model.backbone.init_cfg=None"], tmp_path, tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path}")
+    assert f"does not exist; set {variable} to" in done.stderr.splitlines()[-1]
+
+
 def test_a_metric_that_the_host_could_not_compute_stays_empty():
     assert percent(0.421, 100) == pytest.approx(42.1)
     assert percent(-1.0, 100) is None

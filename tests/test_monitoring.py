@@ -3,6 +3,8 @@
 import io
 import json
 import math
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from selfpatch.data.views import MultiViewDataset, View
 from selfpatch.engine.launch import evaluations
 from selfpatch.engine.monitoring import effective_rank, knn_classify, mean_similarity
 from selfpatch.errors import InputError
-from tests.tiny_pretraining import CONFIG_OPTIONS, command, launch, train
+from tests.tiny_pretraining import CONFIG_OPTIONS, ROOT, command, launch, train
 
 
 def test_nearest_neighbours_vote_with_their_similarity():
@@ -183,3 +185,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_explained(images, tmp_pa
     assert math.isfinite(saved["losses"]["cls_loss"])
     assert len(saved["path"]) == len(saved["views"][0]) == 4
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
+
+
+def test_curves_are_drawn_of_several_runs(images, tmp_path):
+    for config in ("demo_dino.py", "demo_selfpatch.py"):
+        train(config, images, tmp_path / config)
+    line = [sys.executable, "tools/curves.py", str(tmp_path / "demo_dino.py")]
+    line += [str(tmp_path / "demo_selfpatch.py"), "--out", str(tmp_path / "c.png")]
+    subprocess.run(line, cwd=ROOT, check=True)
+    with Image.open(tmp_path / "c.png") as picture:
+        assert picture.size == (990, 572)  # image and patch loss, similarity and rank
+    line[2] = str(tmp_path)
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "holds no" in done.stderr

@@ -20,6 +20,9 @@ from pathlib import Path
 from selfpatch.engine.config_errors import config_errors_as_sentences
 from selfpatch.errors import InputError, exit_with_sentence
 
+DATA = {"mmdet": ("COCO", "COCO_ROOT"), "mmseg": ("ADE20K", "ADE20K_ROOT")}
+"""Host -> its data set, and the variable from which the configs take the folder."""
+
 
 def main() -> None:
     """Hand the command line to the host's tool."""
@@ -27,7 +30,8 @@ def main() -> None:
     parser.add_argument("host", choices=["mmdet", "mmseg"])
     parser.add_argument("config", help="a file of mmdet_configs or mmseg_configs")
     args, rest = parser.parse_known_args()
-    with exit_with_sentence(), config_errors_as_sentences(args.config), data_errors_as_sentences():
+    data_errors = data_errors_as_sentences(args.host)
+    with exit_with_sentence(), config_errors_as_sentences(args.config), data_errors:
         if not Path(args.config).is_file():
             raise InputError(f"the config {args.config} does not exist; see {args.host}_configs")
         sys.argv = [str(train_tool(args.host)), args.config, *rest]
@@ -35,15 +39,23 @@ def main() -> None:
 
 
 @contextmanager
-def data_errors_as_sentences() -> Iterator[None]:
+def data_errors_as_sentences(host: str) -> Iterator[None]:
     """Raise :class:`InputError` for what the hosts find wrong with their data."""
     try:
         yield
-    except (AssertionError, ValueError) as error:
+    except (AssertionError, ValueError, FileNotFoundError) as error:
         if image := re.search(r"failed to load image: (.+)", str(error)):
             raise InputError(f"{image[1]} is no readable image; fetch it again") from None
         if "need at least one array to concatenate" in str(error):
             raise InputError("the data set has no image; check the data root") from None
+        dataset, variable = DATA[host]
+        root = os.environ.get(variable, "data/")
+        missing = re.search(r"No such file or directory: '(.+)'", str(error))
+        if missing and missing[1].startswith(root):
+            raise InputError(
+                f"{missing[1]} does not exist; set {variable} to {dataset}'s folder, see"
+                " docs/data.md, and ask tools/check_data.py what is missing"
+            ) from None
         raise
 
 

@@ -56,15 +56,15 @@ class ImageFiles:
 
     def read(self, index: int) -> Image.Image:
         """One image as RGB; raises InputError if it is damaged."""
-        return read_image(self.name(index), self.name(index))
+        return read_image(self.name(index))
 
 
-def read_image(file: str | os.PathLike[str] | BinaryIO, name: str) -> Image.Image:
+def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
     """Decode one file as RGB, upright; greyscale, CMYK, 16-bit and transparent images too.
 
     Args:
         file: Path or content.
-        name: What to call it in an error.
+        name: What to call it in an error; the path, if left out.
 
     Raises:
         InputError: The file is truncated or no image.
@@ -74,7 +74,7 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str) -> Image.Imag
             image.load()
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise InputError(
-            f"{name} cannot be read as an image ({error}); remove or mend it"
+            f"{name or file} cannot be read as an image ({error}); remove or mend it"
         ) from None
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith("I"):  # 16 bits per pixel, which convert() would cut off at 255

@@ -37,7 +37,7 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         """uint8 (3, size, size) and the class."""
-        image: Image.Image = self.crop(read_image(self.files[index], self.files[index]))
+        image: Image.Image = self.crop(read_image(self.files[index]))
         return pil_to_tensor(image), self.labels[index]
 
 

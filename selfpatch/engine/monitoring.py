@@ -1,5 +1,6 @@
 """What a pretraining run is worth while it runs: k-NN accuracy, DAVIS J&F, spread of the tokens."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
 Network = ImageNetwork | SelfPatchNetwork
 
 
-class EvaluationHook(Hook):
+class EvaluationHook(Hook, ABC):
     """Evaluate the teacher before training, every ``interval`` epochs and after the last one.
 
     Args:
@@ -57,9 +58,9 @@ class EvaluationHook(Hook):
         teacher.train()
         barrier()
 
+    @abstractmethod
     def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Metrics by the name they are logged under."""
-        raise NotImplementedError
 
 
 @HOOKS.register_module()

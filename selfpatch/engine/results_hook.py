@@ -12,14 +12,16 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from selfpatch.backbone import SelfPatchViT
+from selfpatch.backbone import HostBackbone
 from selfpatch.checkpoint import BackboneInfo
-from selfpatch.results import write_result
+from selfpatch.results import TASKS, write_result
 
+COCO = {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)}
+ADE20K = {"mIoU": ("mIoU", 1)}
 HOST_METRICS = {
-    "coco-mask-rcnn": {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)},
-    "ade20k-upernet": {"mIoU": ("mIoU", 1)},
-    "ade20k-semantic-fpn": {"mIoU": ("mIoU", 1)},
+    task: COCO if task.startswith("coco-") else ADE20K
+    for task in TASKS
+    if task.startswith(("coco-", "ade20k-"))
 }
 """Task -> our metric -> the host's name for it and what turns its value into percent."""
 
@@ -88,7 +90,7 @@ class ResultsFile(Hook):
         runner.logger.info(f"results file: {path}")
 
 
-def backbone(runner: Runner) -> SelfPatchViT:
+def backbone(runner: Runner) -> HostBackbone:
     """The backbone of the model that is run."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     return model.backbone

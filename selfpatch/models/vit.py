@@ -1,6 +1,6 @@
 """View -> tokens: the Vision Transformer trunk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -159,7 +159,7 @@ class VisionTransformer(nn.Module):
         registers = self.register_tokens.expand(len(tokens), -1, -1)
         return torch.cat([tokens[:, :own], registers, tokens[:, own:]], dim=1)
 
-    def run_block(self, block: nn.Module, tokens: Tensor) -> Tensor:
+    def run_block(self, block: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
         """One block, recomputed in the backward pass where that is asked for."""
         if self.activation_checkpointing and self.training:
             return checkpoint(block, tokens, use_reentrant=False)

@@ -1,10 +1,11 @@
 """Time label propagation and feature extraction per frame, beside a dense propagation.
 
 Example:
-    python tools/benchmarks/davis.py --patch-size 16 8
+    python -m tools.benchmarks.davis --patch-size 16 8
 """
 
 import argparse
+import multiprocessing
 import resource
 import time
 from collections.abc import Callable
@@ -52,8 +53,9 @@ def seconds(run: Callable[[], object], repeats: int) -> float:
 
 
 @torch.inference_mode()
-def measure(patch_size: int, repeats: int, dense: bool) -> None:
-    """Print one line of the table."""
+def measure(patch_size: int, repeats: int, dense: bool) -> str:
+    """One line of the table; the peak is that of a process before it runs the yardstick."""
+    torch.manual_seed(0)
     settings = Propagation()
     grid = (HEIGHT // patch_size, WIDTH // patch_size)
     num_context = settings.context_frames + 1
@@ -77,7 +79,7 @@ def measure(patch_size: int, repeats: int, dense: bool) -> None:
         reference = seconds(lambda: dense_propagate_frame(target, sources, labels, settings), 1)
         difference = float((ours - theirs).abs().max())
         line += f"{reference:11.3f}{reference / times[-1]:8.1f}{difference:12.1e}"
-    print(f"{line}{peak:13.0f}")
+    return f"{line}{peak:13.0f}"
 
 
 def main() -> None:
@@ -87,15 +89,16 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--no-dense", action="store_true", help="skip the yardstick (memory)")
     args = parser.parse_args()
-    torch.manual_seed(0)
     print(f"ViT-S, {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads; seconds per frame")
     names = ["fp32 net", "bf16 net", "propagate"]
     names += [] if args.no_dense else ["dense", "ratio", "difference"]
     widths = [11, 11, 11, 11, 8, 12]
     columns = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=False))
     print(f"patch{columns}{'peak MiB':>13}")
-    for patch_size in args.patch_size:
-        measure(patch_size, args.repeats, not args.no_dense)
+    # A process for each line, so that each has its own peak.
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        for patch_size in args.patch_size:
+            print(pool.apply(measure, (patch_size, args.repeats, not args.no_dense)), flush=True)
 
 
 if __name__ == "__main__":

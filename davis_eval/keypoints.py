@@ -1,0 +1,137 @@
+"""JHMDB: joints of the first frame -> joints of every frame, by the same propagation; PCK."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import torch
+from scipy.io.matlab import MatReadError
+from torch import Tensor
+
+from davis_eval.features import extract, network_size, resolved, stride
+from davis_eval.propagation import propagate
+from davis_eval.run import DTYPES, Settings
+from davis_eval.sequences import read_frame
+from selfpatch.errors import InputError
+from selfpatch.models.trunks import Trunk
+
+SPREAD = 0.5
+"""Standard deviation of a joint's label around its place in the first frame, in patches."""
+
+BEST = 5
+"""Patches whose weighted mean place is where a joint is found."""
+
+THRESHOLDS = (0.1, 0.2)
+"""Shares of the person's size within which a joint counts as found."""
+
+
+@dataclass(frozen=True)
+class PoseVideo:
+    """One video of JHMDB.
+
+    Attributes:
+        name: ``<action>/<video>``.
+        frames: Images in order.
+        joints: (frames, joints, 2): x and y in pixels, counted from 0.
+    """
+
+    name: str
+    frames: tuple[Path, ...]
+    joints: np.ndarray
+
+
+def read_videos(folder: Path, split: int = 1) -> Iterator[PoseVideo]:
+    """The test videos of a split, from JHMDB's own layout.
+
+    Read are ``splits/<action>_test_split<n>.txt`` (lines ``<video>.avi 2``),
+    ``Rename_Images/<action>/<video>/*.png`` and
+    ``joint_positions/<action>/<video>/joint_positions.mat`` (``pos_img``, 2 x 15 x frames).
+
+    Raises:
+        InputError: A list, frame or file of joints is missing or does not fit.
+    """
+    lists = sorted((folder / "splits").glob(f"*_test_split{split}.txt"))
+    if not lists:
+        raise InputError(f"{folder}/splits holds no *_test_split{split}.txt; is it JHMDB?")
+    for path in lists:
+        action = path.name.removesuffix(f"_test_split{split}.txt")
+        for line in path.read_text().splitlines():
+            video, _, part = line.strip().rpartition(" ")
+            if part == "2":
+                yield read_video(folder, f"{action}/{video.removesuffix('.avi')}")
+
+
+def read_video(folder: Path, name: str) -> PoseVideo:
+    """One video's frames and joints; frames beyond the last annotated one are left out."""
+    frames = sorted((folder / "Rename_Images" / name).glob("*.png"))
+    if not frames:
+        raise InputError(f"{folder / 'Rename_Images' / name} holds no .png frame")
+    path = folder / "joint_positions" / name / "joint_positions.mat"
+    try:
+        positions = scipy.io.loadmat(path)["pos_img"]
+    except (OSError, KeyError, ValueError, TypeError, MatReadError):
+        raise InputError(f"{path} is missing or holds no joints (pos_img)") from None
+    joints = np.asarray(positions, dtype=np.float64).transpose(2, 1, 0) - 1
+    count = min(len(frames), len(joints))
+    return PoseVideo(name, tuple(frames[:count]), joints[:count])
+
+
+def joint_labels(joints: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Joints in the first frame -> labels (1 + joints, rows, columns), background first.
+
+    Args:
+        joints: (joints, 2), x and y in units of patches; a patch's centre lies at its number + 0.5.
+        grid: (rows, columns).
+    """
+    rows, columns = (torch.arange(side) + 0.5 for side in grid)
+    across = (columns - joints[:, :1]).square()  # (joints, columns)
+    down = (rows - joints[:, 1:]).square()
+    labels = torch.exp(-(down[:, :, None] + across[:, None, :]) / (2 * SPREAD**2)).float()
+    background = (1 - labels.sum(0, keepdim=True)).clamp(min=0)
+    return torch.cat([background, labels])
+
+
+def locate(soft: Tensor) -> Tensor:
+    """Labels (1 + joints, rows, columns) -> places (joints, 2), x and y in units of patches."""
+    columns = soft.shape[2]
+    weights, places = soft[1:].flatten(1).topk(min(BEST, soft[0].numel()), dim=1)
+    weights = weights / weights.sum(1, keepdim=True).clamp(min=torch.finfo(weights.dtype).tiny)
+    x, y = places % columns + 0.5, places // columns + 0.5
+    return torch.stack([(weights * x).sum(1), (weights * y).sum(1)], dim=1)
+
+
+def track(backbone: Trunk, video: PoseVideo, settings: Settings) -> np.ndarray:
+    """Carry the first frame's joints through a video: (frames, joints, 2) in pixels."""
+    reading = resolved(settings.reading, backbone)
+    pixels = stride(backbone, reading)
+    height, width = read_frame(video.frames[0]).shape[:2]
+    size = network_size(height, width, reading.short_side, pixels)
+    grid = (size[0] // pixels, size[1] // pixels)
+    patches_per_pixel = torch.tensor([grid[1] / width, grid[0] / height])
+    # The centre of pixel n lies at n + 0.5.
+    first = joint_labels((torch.from_numpy(video.joints[0]) + 0.5) * patches_per_pixel, grid)
+    device = next(backbone.parameters()).device
+    features = extract(backbone, video.frames, reading, DTYPES[settings.dtype])
+    found = [video.joints[0]]
+    for soft in propagate(features, first.to(device), settings.propagation):
+        found.append((locate(soft.cpu()) / patches_per_pixel - 0.5).numpy())
+    return np.stack(found)
+
+
+def pck(found: np.ndarray, true: np.ndarray, threshold: float) -> float:
+    """Share of the joints after the first frame that are found within a share of the person.
+
+    A person's size is 0.6 times the diagonal of the box around the frame's true joints, which
+    stands for the person's own box.
+
+    Args:
+        found: (frames, joints, 2) in pixels.
+        true: Like ``found``.
+        threshold: Share of that size.
+    """
+    box = true.max(1) - true.min(1)
+    size = 0.6 * np.hypot(box[:, 0], box[:, 1])
+    distance = np.hypot(*np.moveaxis(found - true, 2, 0))
+    return float((distance <= threshold * size[:, None])[1:].mean())

@@ -1,0 +1,106 @@
+"""Frames and masks -> a video and a strip to look at, for one result or several side by side."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from PIL import Image, ImageDraw
+
+from davis_eval.palette import standard_palette
+from davis_eval.scores import visible
+from davis_eval.sequences import read_frame, read_mask
+from selfpatch.atomic import atomic_write
+
+COLOURS = np.array(standard_palette(), dtype=np.uint8).reshape(-1, 3)
+GAP = 6
+"""Pixels between two pictures."""
+
+
+def overlay(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Paint objects over a frame, half transparent, with an opaque edge.
+
+    Args:
+        frame: uint8 (H, W, 3).
+        mask: uint8 labels (H, W).
+
+    Returns:
+        uint8 (H, W, 3).
+    """
+    painted = frame.copy()
+    inside = mask > 0
+    painted[inside] = (frame[inside] // 2) + COLOURS[mask[inside]] // 2
+    edge = np.zeros_like(inside)
+    edge[1:] |= mask[1:] != mask[:-1]
+    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
+    painted[edge] = 255
+    return painted
+
+
+def pictures(
+    frames: Sequence[Path], results: Sequence[Path], titles: Sequence[str]
+) -> Iterator[Image.Image]:
+    """Each frame with the masks of each result folder, side by side under their titles.
+
+    Args:
+        frames: Images in order.
+        results: Per result, the folder of this video's masks, named as the frames.
+        titles: Per result.
+
+    Raises:
+        InputError: A mask is missing or cannot be read.
+    """
+    for path in frames:
+        frame = read_frame(path)
+        panels = [
+            overlay(frame, visible(read_mask(folder / f"{path.stem}.png"))) for folder in results
+        ]
+        yield side_by_side(panels, titles)
+
+
+def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str]) -> Image.Image:
+    """Pictures of one size in a row, with even sides, as video codecs want them."""
+    height, width = panels[0].shape[:2]
+    row = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height))
+    draw = ImageDraw.Draw(row)
+    for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
+        left = number * (width + GAP)
+        row.paste(Image.fromarray(panel), (left, 0))
+        if title:
+            box = draw.textbbox((left + 8, 6), title, font_size=20)
+            draw.rectangle((box[0] - 4, box[1] - 3, box[2] + 4, box[3] + 3), fill=(0, 0, 0))
+            draw.text((left + 8, 6), title, fill=(255, 255, 255), font_size=20)
+    return row.crop((0, 0, row.width // 2 * 2, row.height // 2 * 2))
+
+
+def write_video(path: Path, images: Iterator[Image.Image], frames_per_second: int = 24) -> None:
+    """Write an H.264 video that browsers play."""
+    with atomic_write(path) as file, av.open(file, "w", format="mp4") as container:
+        stream = None
+        for image in images:
+            if stream is None:
+                stream = container.add_stream("libx264", Fraction(frames_per_second))
+                stream.width, stream.height = image.size
+                stream.pix_fmt, stream.options = "yuv420p", {"crf": "20"}
+            container.mux(stream.encode(av.VideoFrame.from_image(image)))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def write_strip(path: Path, images: Sequence[Image.Image], width: int = 420) -> None:
+    """Write pictures below one another, each ``width`` pixels wide per panel of its row."""
+    rows = [image.resize((width, width * image.height // image.width)) for image in images]
+    strip = Image.new("RGB", (width, sum(row.height + GAP for row in rows) - GAP))
+    top = 0
+    for row in rows:
+        strip.paste(row, (0, top))
+        top += row.height + GAP
+    with atomic_write(path) as file:
+        strip.save(file, format="PNG")
+
+
+def evenly(items: Sequence[Path], count: int) -> list[Path]:
+    """``count`` items from first to last, evenly spaced."""
+    places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[place] for place in places]

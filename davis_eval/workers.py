@@ -1,0 +1,103 @@
+"""Videos -> masks, several videos at a time."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from davis_eval.run import Settings, Stopwatch, is_finished, mark_finished, segment, silent
+from davis_eval.sequences import LAYOUTS
+from selfpatch.checkpoint import load_backbone
+from selfpatch.errors import InputError
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all videos of an evaluation share.
+
+    Attributes:
+        folder: Of frames and first masks.
+        layout: Of ``folder``, a key of :data:`davis_eval.sequences.LAYOUTS`.
+        weights: Backbone file or checkpoint.
+        out: Where the masks go.
+        settings: Of features and propagation.
+        device: Of the first process; further ones take the next GPUs in turn.
+        overwrite: Also do videos that are finished.
+        workers: Processes.
+    """
+
+    folder: Path
+    layout: str
+    weights: str
+    out: Path
+    settings: Settings
+    device: str
+    overwrite: bool = False
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How it went with one video: done, finished before, or the sentence of what is wrong."""
+
+    name: str
+    finished_before: bool = False
+    error: str | None = None
+
+
+class Worker:
+    """One process's backbone, and what it does to a video."""
+
+    def __init__(self, job: Job, device: str) -> None:
+        self.job = job
+        self.backbone, self.info = load_backbone(job.weights, device)
+
+    def __call__(self, name: str, progress: Callable[[int, int], None] = silent) -> Outcome:
+        """Segment one video, unless that was done before."""
+        job = self.job
+        try:
+            sequence = LAYOUTS[job.layout][1](job.folder, name)
+            stamp = (job.out, sequence, self.info.fingerprint, job.settings)
+            if not job.overwrite and is_finished(*stamp):
+                return Outcome(name, finished_before=True)
+            segment(self.backbone, sequence, job.out, job.settings, progress)
+            mark_finished(*stamp)
+        except InputError as error:
+            return Outcome(name, error=str(error))
+        return Outcome(name)
+
+
+def segment_all(job: Job, names: list[str]) -> Iterator[Outcome]:
+    """Segment videos, in this process or in several that share the cores, or the GPUs."""
+    if job.workers == 1:
+        worker = Worker(job, job.device)
+        yield from (worker(name, Stopwatch(name)) for name in names)
+        return
+    threads = max(torch.get_num_threads() // job.workers, 1)
+    with ProcessPoolExecutor(
+        job.workers, multiprocessing.get_context("spawn"), start, (job, threads)
+    ) as pool:
+        for done in as_completed([pool.submit(work, name) for name in names]):
+            yield done.result()
+
+
+_worker: Worker
+
+
+def start(job: Job, threads: int) -> None:
+    """Set up a process of the pool."""
+    global _worker
+    torch.set_num_threads(threads)
+    device = job.device
+    if device == "cuda":
+        number = multiprocessing.current_process()._identity[-1] - 1
+        device = f"cuda:{number % torch.cuda.device_count()}"
+    _worker = Worker(job, device)
+
+
+def work(name: str) -> Outcome:
+    """Segment one video in a process of the pool."""
+    return _worker(name)

@@ -1,0 +1,29 @@
+"""UperNet on a ResNet-50, ADE20K, 160k iterations.
+
+Command:  as upernet_selfpatch-vit-s16_160k_ade20k-512x512.py
+Source:   mmsegmentation's schedule for its ResNet-50: SGD 0.01, weight decay 0.0005, poly with
+          power 0.9; everything is trained, batch norms synchronised.
+Expect:   No number here; mmsegmentation reports its own for supervised weights.
+"""
+
+_base_ = "upernet_selfpatch-vit-s16_160k_ade20k-512x512.py"
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="SelfPatchResNet",
+        frozen_stages=-1,
+        norm_cfg=dict(type="SyncBN"),
+        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
+    ),
+    decode_head=dict(in_channels=[256, 512, 1024, 2048]),
+    auxiliary_head=dict(in_channels=1024),
+)
+optim_wrapper = dict(
+    _delete_=True,
+    type="OptimWrapper",
+    optimizer=dict(type="SGD", lr=0.01, momentum=0.9, weight_decay=0.0005),
+)
+param_scheduler = [
+    dict(type="PolyLR", eta_min=1e-4, power=0.9, begin=0, end=160000, by_epoch=False)
+]

@@ -1,0 +1,1 @@
+"""Data set's folder -> what is missing or wrong in it, before hours are spent."""

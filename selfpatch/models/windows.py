@@ -1,0 +1,85 @@
+"""Images -> patch maps with most blocks attending within windows only, as in ViTDet."""
+
+from collections.abc import Collection, Sequence
+from functools import partial
+
+import torch
+from timm.models.vision_transformer import Block
+from torch import Tensor, nn
+
+from selfpatch.models.vit import VisionTransformer
+
+Groups = tuple[tuple[int, int], ...]
+"""Windows of one size that lie side by side in the sequence: how many, and tokens of each."""
+
+
+def window_order(rows: int, columns: int, window_size: int) -> tuple[Tensor, Groups]:
+    """Order in which the patches of a grid follow one another window by window.
+
+    Windows at the right and at the bottom are as small as the rest of the grid; nothing is padded,
+    so no patch attends to padding (ViTDet's own code pads with zeros that are attended to).
+
+    Returns:
+        Indices (rows * columns,) into row-major order, and the groups of windows of one size.
+    """
+    grid = torch.arange(rows * columns).view(rows, columns)
+    whole_rows, whole_columns = (side // window_size * window_size for side in (rows, columns))
+    order, groups = [], []
+    for band in (grid[:whole_rows], grid[whole_rows:]):
+        for area in (band[:, :whole_columns], band[:, whole_columns:]):
+            if area.numel():
+                height, width = (min(side, window_size) for side in area.shape)
+                windows = area.unfold(0, height, height).unfold(1, width, width)
+                order.append(windows.reshape(-1))
+                groups.append((area.numel() // (height * width), height * width))
+    return torch.cat(order), tuple(groups)
+
+
+def attend_within(attention: nn.Module, tokens: Tensor, groups: Groups) -> Tensor:
+    """Attention within each window: (B, N, D) -> (B, N, D), both in window order."""
+    num_images = len(tokens)
+    parts = tokens.split([number * length for number, length in groups], dim=1)
+    return torch.cat(
+        [
+            attention(part.reshape(num_images * number, length, -1)).view_as(part)
+            for part, (number, length) in zip(parts, groups, strict=True)
+        ],
+        dim=1,
+    )
+
+
+def run_windowed(block: Block, groups: Groups, tokens: Tensor) -> Tensor:
+    """timm's ``Block`` with attention within windows; stochastic depth drops per image."""
+    attended = attend_within(block.attn, block.norm1(tokens), groups)
+    tokens = tokens + block.drop_path1(block.ls1(attended))
+    return tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
+
+
+def windowed_intermediate(
+    vit: VisionTransformer,
+    images: Tensor,
+    blocks: Sequence[int],
+    window_size: int,
+    global_blocks: Collection[int],
+) -> list[Tensor]:
+    """As :meth:`VisionTransformer.intermediate`; all but ``global_blocks`` attend within windows.
+
+    The tokens are put in window order once, at the start, and patch maps back in row-major order:
+    global attention does not care. Prefix tokens such as [CLS] see one another alone in windowed
+    blocks, everything in global ones.
+    """
+    rows, columns = vit.grid(images)
+    prefix = vit.num_prefix_tokens
+    order, groups = window_order(rows, columns, window_size)
+    order = order.to(images.device)
+    tokens, maps = vit.embed(images), []
+    tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:][:, order]], dim=1)
+    if prefix:
+        groups = ((1, prefix), *groups)
+    for index, block in enumerate(vit.blocks[: max(blocks) + 1]):
+        run = block if index in global_blocks else partial(run_windowed, block, groups)
+        tokens = vit.run_block(run, tokens)
+        if index in blocks:
+            patches = tokens[:, prefix:][:, order.argsort()]
+            maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))
+    return maps

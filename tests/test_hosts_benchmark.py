@@ -1,0 +1,30 @@
+"""What the benchmark of the hosts counts and builds."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tools.benchmarks.hosts import HostsViT, giga_multiply_adds, shrunk
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_multiply_adds_of_a_linear_head_on_a_vit_are_those_counted_by_hand():
+    tokens, dim = 1024, 384
+    blocks = 12 * (12 * tokens * dim**2 + 2 * tokens**2 * dim)
+    embedding, head = tokens * dim * 3 * 16**2, tokens * dim * 150
+    path = ROOT / "mmseg_configs/linear_selfpatch-vit-s16_40k_ade20k-512x512.py"
+    assert giga_multiply_adds(path) == pytest.approx((blocks + embedding + head) / 1e9, rel=1e-6)
+
+
+@torch.no_grad()
+def test_the_hosts_vit_has_our_size_and_maps():
+    trunk = HostsViT((64, 96), (2, 5, 8, 11), drop_path=0.0).eval()
+    maps = trunk.intermediate(torch.randn(1, 3, 64, 96), (2, 5, 8, 11))
+    assert [tuple(m.shape) for m in maps] == [(1, 384, 4, 6)] * 4
+
+
+def test_sizes_shrink_in_whole_multiples_of_32():
+    assert shrunk((800, 1344), 0.25) == (192, 320)
+    assert shrunk((512, 512), 0.01) == (32, 32)
