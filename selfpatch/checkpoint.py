@@ -119,7 +119,7 @@ def read_file(
         return _read_foreign(path, content, num_heads)
     state, found, report = _read_foreign(path, content[wrapper], num_heads)
     beside = [key for key in content if key != wrapper]
-    report.ignored |= {key: f"lies beside {wrapper!r}" for key in beside}
+    report.ignored |= dict.fromkeys(beside, f"lies beside {wrapper!r}")
     return state, found, report
 
 
