@@ -112,9 +112,15 @@ def read_file(
     if "student" in content or "teacher" in content:
         if not isinstance(content.get(network), dict):
             raise InputError(f"{path} holds no {network} network; ask for the other one")
-        return _read_foreign(path, content[network], num_heads)
-    wrapped = content.get("state_dict", content.get("model", content))
-    return _read_foreign(path, wrapped, num_heads)
+        wrapper: str | None = network
+    else:
+        wrapper = next((key for key in ("state_dict", "model") if key in content), None)
+    if wrapper is None:
+        return _read_foreign(path, content, num_heads)
+    state, found, report = _read_foreign(path, content[wrapper], num_heads)
+    beside = [key for key in content if key != wrapper]
+    report.ignored |= dict.fromkeys(beside, f"lies beside {wrapper!r}")
+    return state, found, report
 
 
 def load_backbone(
