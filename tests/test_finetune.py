@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from selfpatch import build_vit
 from selfpatch.checkpoint import BackboneInfo, save_backbone
@@ -102,6 +103,20 @@ def test_train_save_resume_and_test(host, data, weights, tmp_path):
     tested = json.loads((tmp_path / "work/results.json").read_text())
     assert tested["backbone"]["fingerprint"] == result["backbone"]["fingerprint"]
     assert tested["settings"]["iterations"] == 4
+
+
+def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, weights, tmp_path):
+    config = str(ROOT / HOSTS["mmseg"][0])
+    model = tmp_path / "model.pth"
+    small = ["val_dataloader.dataset.indices=1", "test_dataloader.dataset.indices=1"]
+    small += [f"tta_pipeline.1.transforms.0.{i}.scale=(128,{16 * i + 32})" for i in range(6)]
+    torch.save({"state_dict": {}, "meta": {}}, model)
+    command = [stock_tool("mmseg", "test.py"), config, str(model), "--tta"]
+    done = run([*command, "--work-dir", "work", "--cfg-options", *small], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((tmp_path / "work/results.json").read_text())
+    assert result["settings"]["test"] == "multi-scale, flipped"
+    assert result["metrics"].keys() == {"mIoU"}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
@@ -76,6 +76,11 @@ class ResultsFile(Hook):
             ours: percent(metrics.get(theirs), factor)
             for ours, (theirs, factor) in self.metrics.items()
         }
+        # A test alone trains nothing: its model was trained for what its checkpoint says.
+        settings: dict[str, Any] = {"iterations": runner.iter or self.loaded_iterations}
+        settings["images"] = len(dataset)
+        if isinstance(trained_model(runner), BaseTTAModel):
+            settings["test"] = "multi-scale, flipped"
         write_result(
             path,
             task=self.task,
@@ -84,16 +89,20 @@ class ResultsFile(Hook):
             dataset=str(dataset.data_root),
             backbone=backbone(runner).info,
             hours=(time.monotonic() - self.started) / 3600,
-            # A test alone trains nothing: its model was trained for what its checkpoint says.
-            settings={"iterations": runner.iter or self.loaded_iterations, "images": len(dataset)},
+            settings=settings,
         )
         runner.logger.info(f"results file: {path}")
 
 
+def trained_model(runner: Runner) -> Any:
+    """The model itself, out of what makes it parallel."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def backbone(runner: Runner) -> HostBackbone:
-    """The backbone of the model that is run."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    return model.backbone
+    """The backbone of the model that is run, be it for a test over several scales."""
+    model = trained_model(runner)
+    return (model.module if isinstance(model, BaseTTAModel) else model).backbone
 
 
 def percent(value: float | None, factor: float) -> float | None:

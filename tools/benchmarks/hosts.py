@@ -11,7 +11,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle thread
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterable
@@ -73,9 +72,15 @@ class HostsViT(nn.Module):
         return list(self.vit(images))
 
 
+def register() -> None:
+    """Import what the hosts' configs name; they print a line when they do."""
+    for host in HOSTS.values():
+        host.register_all_modules(init_default_scope=False)
+
+
 def in_scope_of(host: str) -> AbstractContextManager[None]:
     """Where ``host`` builds its models."""
-    HOSTS[host].register_all_modules(init_default_scope=False)
+    register()
     return DefaultScope.overwrite_default_scope(host)
 
 
@@ -138,11 +143,11 @@ def training_step(
     return step
 
 
-def seconds(step: Callable[[], None]) -> float:
-    """How long one call takes."""
-    start = time.perf_counter()
+def seconds(step: Callable[[], None]) -> tuple[float, float]:
+    """How long one call takes: on the clock, and of the processor, which others may share."""
+    start, cpu_start = time.perf_counter(), time.process_time()
     step()
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - cpu_start
 
 
 def giga_multiply_adds(path: Path) -> float:
@@ -185,7 +190,7 @@ def describe(path: Path, scale: float, device: str, dtype: str) -> str:
     with in_scope_of(host):
         step = training_step(model, host, size, device, dtype)
         step()  # the first one also allocates
-        time_s = seconds(step)
+        time_s, _ = seconds(step)
     gflops = giga_multiply_adds(path)
     return f"| {path.stem} | {number:.1f} | {gflops:.0f} | {time_s:.2f} |"
 
@@ -203,7 +208,9 @@ def peak_gib(path: Path, size: tuple[int, int], trunk: str, device: str, dtype: 
         training_step(model, host_of(path), size, device, dtype)()
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    # Not getrusage(): what that calls the peak may be the process's that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
 def alone(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -215,7 +222,8 @@ def alone(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def compare(scale: float, steps: int, device: str, dtype: str) -> None:
     """Print time and memory of a step with our ViT-S/16 and with the host's, taken in turns."""
-    print("| config | trunk | pixels | s per step | peak GiB |\n| --- | --- | --- | --- | --- |")
+    print("| config | trunk | pixels | s per step | CPU s per step | peak GiB |")
+    print("| --- | --- | --- | --- | --- | --- |")
     for name in COMPARED:
         path = ROOT / name
         host = host_of(path)
@@ -228,15 +236,16 @@ def compare(scale: float, steps: int, device: str, dtype: str) -> None:
                 trunk: training_step(model, host, size, device, dtype)
                 for trunk, model in models.items()
             }
-            times: dict[str, list[float]] = {trunk: [] for trunk in trunks}
+            times: dict[str, list[tuple[float, float]]] = {trunk: [] for trunk in trunks}
             for turn in range(steps + 1):  # the first one does not count
                 for trunk in trunks if turn % 2 else trunks[::-1]:
                     times[trunk].append(seconds(step_of[trunk]))
         for trunk in trunks:
             memory = alone(peak_gib, path, size, trunk, device, dtype)
-            median = statistics.median(times[trunk][1:])
+            wall_s, cpu_s = map(statistics.median, zip(*times[trunk][1:], strict=True))
             pixels = f"{BATCH_SIZE[host]} x {size[0]}x{size[1]}"
-            print(f"| {path.stem} | {trunk} | {pixels} | {median:.2f} | {memory:.2f} |", flush=True)
+            figures = f"{wall_s:.2f} | {cpu_s:.2f} | {memory:.2f}"
+            print(f"| {path.stem} | {trunk} | {pixels} | {figures} |", flush=True)
 
 
 def main() -> None:
@@ -248,6 +257,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
+    register()
     print(f"{device_name()}, {torch.get_num_threads()} threads, {args.dtype}\n")
     if args.what == "compare":
         compare(args.scale or 1.0, args.steps, args.device, args.dtype)
