@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from selfpatch.models.vit import build_vit
 from tools.benchmarks.hosts import HostsViT, giga_multiply_adds, shrunk
 
 ROOT = Path(__file__).parents[1]
@@ -19,10 +20,13 @@ def test_the_multiply_adds_of_a_linear_head_on_a_vit_are_those_counted_by_hand()
 
 
 @torch.no_grad()
-def test_the_hosts_vit_has_our_size_and_maps():
-    trunk = HostsViT((64, 96), (2, 5, 8, 11), drop_path=0.0).eval()
-    maps = trunk.intermediate(torch.randn(1, 3, 64, 96), (2, 5, 8, 11))
-    assert [tuple(m.shape) for m in maps] == [(1, 384, 4, 6)] * 4
+def test_the_hosts_vit_computes_the_same_as_ours():
+    ours = build_vit("vit_small").eval()
+    trunk = HostsViT(ours, (64, 96), (2, 5, 8, 11), drop_path=0.0).eval()
+    images = torch.randn(2, 3, 64, 96)
+    found = trunk.intermediate(images, (2, 5, 8, 11))
+    for host_map, our_map in zip(found, ours.intermediate(images, (2, 5, 8, 11)), strict=True):
+        torch.testing.assert_close(host_map, our_map, rtol=1e-4, atol=1e-4)
 
 
 def test_sizes_shrink_in_whole_multiples_of_32():

@@ -22,6 +22,7 @@ from typing import Any
 import mmdet.utils
 import mmseg.utils
 import torch
+import torch.nn.functional as F
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
@@ -32,6 +33,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from selfpatch.models.vit import VisionTransformer as OurViT
 from selfpatch.results import device_name
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,16 +46,33 @@ FULL_SIZE = {"mmdet": (800, 1344), "mmseg": (512, 512)}
 """Of the images in training, in pixels; 1,333 is padded to a multiple of 32."""
 BATCH_SIZE = {"mmdet": 1, "mmseg": 2}
 """Of a training step; batch norms of pooled maps need two."""
-PROPOSALS, MASKS = 1_000, 100
-"""Regions per image whose heads are counted, as in a test."""
+PROPOSALS, MASKS = 1_000, 100  # regions per image whose heads are counted, as in a test
+
+
+RENAMED = {
+    "patch_embed.proj": "patch_embed.projection",
+    "blocks": "layers",
+    "norm": "ln",
+    "attn.qkv.": "attn.attn.in_proj_",
+    "attn.proj": "attn.attn.out_proj",
+    "mlp.fc1": "ffn.layers.0.0",
+    "mlp.fc2": "ffn.layers.1",
+}
+"""What our trunk's weights are called in mmsegmentation's."""
 
 
 class HostsViT(nn.Module):
-    """mmsegmentation's ViT-S/16 in the place of our trunk, without [CLS] as ours."""
+    """mmsegmentation's ViT-S/16 in the place of our trunk, with its weights, without [CLS].
+
+    The same weights give the same proposals, so that all but the trunk does the same work. The
+    positions are resized once, for images of ``size`` (height, width).
+    """
 
     patch_size = 16
 
-    def __init__(self, size: tuple[int, int], blocks: tuple[int, ...], drop_path: float) -> None:
+    def __init__(
+        self, ours: OurViT, size: tuple[int, int], blocks: tuple[int, ...], drop_path: float
+    ) -> None:
         super().__init__()
         self.vit = VisionTransformer(
             img_size=size,
@@ -63,9 +82,18 @@ class HostsViT(nn.Module):
             num_heads=6,
             out_indices=blocks,
             with_cls_token=False,
+            patch_bias=True,
             drop_path_rate=drop_path,
             norm_cfg={"type": "LN", "eps": 1e-6},
         )
+        state = ours.state_dict()
+        grid = (size[0] // self.patch_size, size[1] // self.patch_size)
+        # It stores a [CLS] position that it does not use here, and a [CLS] token, too.
+        state["pos_embed"] = F.pad(ours.position_embedding(grid).detach(), (0, 0, 1, 0))
+        state["cls_token"] = torch.zeros(1, 1, 384)
+        for old, new in RENAMED.items():
+            state = {name.replace(old, new): value for name, value in state.items()}
+        self.vit.load_state_dict(state)
 
     def intermediate(self, images: Tensor, blocks: Iterable[int]) -> list[Tensor]:
         """As :meth:`selfpatch.models.vit.VisionTransformer.intermediate`."""
@@ -97,7 +125,7 @@ def build(path: Path, size: tuple[int, int], trunk: str = "ours") -> Any:
     if trunk == "host's":
         backbone = model.backbone
         drop_path = cfg.model.backbone.drop_path_rate
-        backbone.trunk = HostsViT(size, backbone.out_indices, drop_path)
+        backbone.trunk = HostsViT(backbone.trunk, size, backbone.out_indices, drop_path)
     return model
 
 
@@ -125,6 +153,7 @@ def training_step(
     model: Any, host: str, size: tuple[int, int], device: str, dtype: str
 ) -> Callable[[], None]:
     """A function that makes one whole step: forward, backward, AdamW."""
+    torch.manual_seed(0)
     model = model.to(device).train()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-5)
@@ -213,13 +242,6 @@ def peak_gib(path: Path, size: tuple[int, int], trunk: str, device: str, dtype: 
     return int(status.split("VmHWM:")[1].split()[0]) / 2**20
 
 
-def alone(function: Callable[..., Any], *arguments: Any) -> Any:
-    """The function's value, computed in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def compare(scale: float, steps: int, device: str, dtype: str) -> None:
     """Print time and memory of a step with our ViT-S/16 and with the host's, taken in turns."""
     print("| config | trunk | pixels | s per step | CPU s per step | peak GiB |")
@@ -230,18 +252,18 @@ def compare(scale: float, steps: int, device: str, dtype: str) -> None:
         size = shrunk(FULL_SIZE[host], scale)
         trunks = ("ours", "host's")
         with in_scope_of(host):
-            torch.manual_seed(0)
-            models = {trunk: build(path, size, trunk) for trunk in trunks}
-            step_of = {
-                trunk: training_step(model, host, size, device, dtype)
-                for trunk, model in models.items()
-            }
+            step_of = {}
+            for trunk in trunks:
+                torch.manual_seed(0)  # the same weights, the same images
+                model = build(path, size, trunk)
+                step_of[trunk] = training_step(model, host, size, device, dtype)
             times: dict[str, list[tuple[float, float]]] = {trunk: [] for trunk in trunks}
             for turn in range(steps + 1):  # the first one does not count
                 for trunk in trunks if turn % 2 else trunks[::-1]:
                     times[trunk].append(seconds(step_of[trunk]))
         for trunk in trunks:
-            memory = alone(peak_gib, path, size, trunk, device, dtype)
+            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+                memory = pool.submit(peak_gib, path, size, trunk, device, dtype).result()
             wall_s, cpu_s = map(statistics.median, zip(*times[trunk][1:], strict=True))
             pixels = f"{BATCH_SIZE[host]} x {size[0]}x{size[1]}"
             figures = f"{wall_s:.2f} | {cpu_s:.2f} | {memory:.2f}"
