@@ -13,7 +13,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle thread
 import argparse
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -56,12 +55,12 @@ def parse() -> argparse.Namespace:
     sub.add_argument("--out", type=Path, required=True, help="folder for masks and scores")
     sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="of the folder")
     sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    sub.add_argument("--workers", type=int, default=1, help="videos at a time")
+    sub.add_argument("--workers", type=positive, default=1, help="videos at a time")
     sub.add_argument("--overwrite", action="store_true", help="also redo finished sequences")
     add_settings(sub)
     sub = commands.add_parser("score", parents=[both], help="score a folder of masks")
     sub.add_argument("--results", type=Path, required=True, help="a folder of masks per sequence")
-    sub.add_argument("--json", type=Path, required=True, help="file to write")
+    sub.add_argument("--json", type=Path, required=True, help="file to write; CSVs beside it")
     sub.add_argument("--protocol", choices=PROTOCOLS, default="semi-supervised")
     sub = commands.add_parser("show", parents=[both], help="draw masks over the videos")
     sub.add_argument("--results", type=Path, nargs="+", required=True, help="side by side")
@@ -91,6 +90,13 @@ def add_settings(parser: argparse.ArgumentParser, short_side: int = 480) -> None
     parser.add_argument("--temperature", type=float, default=propagation.temperature)
 
 
+def positive(text: str) -> int:
+    """A whole number from 1 on, for argparse."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
+
+
 def settings_of(args: argparse.Namespace, backbone: Trunk) -> Settings:
     """The settings of the command line, for this backbone."""
     return Settings(
@@ -102,7 +108,6 @@ def settings_of(args: argparse.Namespace, backbone: Trunk) -> Settings:
 
 def run(args: argparse.Namespace) -> list[str]:
     """Segment and score every sequence; returns the names of those that failed."""
-    started = time.monotonic()
     names = LAYOUTS[args.layout][0](args.davis)
     backbone, info = load_backbone(args.weights)
     settings = settings_of(args, backbone)
@@ -111,8 +116,9 @@ def run(args: argparse.Namespace) -> list[str]:
         args.davis, args.layout, args.weights, args.out, settings, args.device,
         args.overwrite, max(min(args.workers, len(names)), 1),
     )  # fmt: skip
-    failures = []
+    failures, seconds = [], 0.0
     for outcome in segment_all(job, names):
+        seconds += outcome.seconds
         if outcome.error is not None:
             failures.append(outcome.name)
             print(f"{outcome.name:<20} failed: {outcome.error}", file=sys.stderr)
@@ -135,9 +141,9 @@ def run(args: argparse.Namespace) -> list[str]:
             task="davis2017",
             metrics=metrics,
             config="davis_eval",
-            dataset=str(args.davis),
+            dataset=str(args.davis.resolve()),
             backbone=info,
-            hours=(time.monotonic() - started) / 3600,
+            hours=seconds / 3600,
             settings={**asdict(settings), "sequences": len(finished) - len(unscored)},
         )
     return failures + unscored

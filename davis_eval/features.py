@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from davis_eval.sequences import read_frame
 from selfpatch.errors import InputError
@@ -36,6 +36,10 @@ class Reading:
     tokens: str = "last-block"
     short_side: int = 480
 
+    def __post_init__(self) -> None:
+        if self.short_side < 64:
+            raise InputError(f"--short-side {self.short_side} is less than 64 pixels")
+
 
 TOKENS = ("last-block", "final-norm")
 
@@ -56,9 +60,9 @@ def resolved(reading: Reading, backbone: Trunk) -> Reading:
     layer = default if reading.layer is None else reading.layer
     if not 1 <= layer <= last:
         raise InputError(f"the backbone has layers 1 to {last}, not {layer}; change --layer")
-    normed = isinstance(backbone, VisionTransformer) or layer == last
-    if reading.tokens == "final-norm" and not normed:
-        raise InputError(f"the backbone's last norm does not fit layer {layer}; see --tokens")
+    fits = isinstance(backbone, VisionTransformer) or layer == last
+    if reading.tokens == "final-norm" and (not fits or isinstance(backbone.norm, nn.Identity)):
+        raise InputError(f"the backbone has no norm for layer {layer}; see --tokens")
     return replace(reading, layer=layer)
 
 
@@ -90,7 +94,7 @@ def network_size(
     """
     long_side = short_side * max(height, width) // min(height, width) // 64 * 64
     short_side, long_side = (side // multiple * multiple for side in (short_side, long_side))
-    return (short_side, long_side) if width > height else (long_side, short_side)
+    return (long_side, short_side) if height > width else (short_side, long_side)
 
 
 def load_frame(path: Path, short_side: int = 480, multiple: int = 1) -> Tensor:

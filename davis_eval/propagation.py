@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfpatch.errors import InputError
+
 TILE = 16
 """Side of the square of targets that share a matrix product, in patches."""
 
@@ -30,6 +32,13 @@ class Propagation:
     radius: int = 12
     top_k: int = 5
     temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.context_frames < 0 or self.radius < 0 or self.top_k < 1 or self.temperature <= 0:
+            raise InputError(
+                "propagation takes context frames and radius from 0, top-k from 1, and a positive"
+                f" temperature, not {self}"
+            )
 
 
 def propagate(

@@ -72,6 +72,8 @@ def score_proposals(davis: Path, result: Path, name: str) -> list[ObjectScores]:
     for path, true, proposed in zip(truth, expected, found, strict=True):
         check_size(path, true, result / path.name, proposed)
     num_objects = int(visible(expected[0]).max())
+    if num_objects == 0:
+        raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
     num_proposals = max(int(visible(mask).max()) for mask in found)
     if num_proposals > MAX_PROPOSALS:
         raise InputError(f"{result} holds {num_proposals} proposals; {MAX_PROPOSALS} are allowed")

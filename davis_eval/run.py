@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from davis_eval.propagation import Propagation, hard_mask, propagate
 from davis_eval.scores import visible
 from davis_eval.sequences import Sequence, read_frame, read_mask, write_mask
 from selfpatch.atomic import atomic_write
+from selfpatch.checkpoint import BackboneInfo
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 
@@ -132,21 +134,50 @@ def objects_only(labels: Tensor) -> Tensor:
     return labels
 
 
-def is_finished(out: Path, sequence: Sequence, fingerprint: str, settings: Settings) -> bool:
-    """Whether these masks were all made by this backbone with these settings."""
-    stamp = out / sequence.name / "finished.json"
-    return stamp.is_file() and json.loads(stamp.read_text()) == stamped(fingerprint, settings)
+@dataclass(frozen=True)
+class Stamp:
+    """What a video's masks were made of, kept beside them.
+
+    Attributes:
+        fingerprint: Of the backbone's weights.
+        architecture: Of the backbone.
+        frames: Folder of the frames, and their number.
+        settings: Of features and propagation.
+    """
+
+    fingerprint: str
+    architecture: dict[str, Any]
+    frames: tuple[str, int]
+    settings: Settings
+
+    def content(self) -> dict[str, Any]:
+        """As it comes back from JSON."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
 
 
-def mark_finished(out: Path, sequence: Sequence, fingerprint: str, settings: Settings) -> None:
-    """Note beside the masks what made them."""
+def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
+    """The stamp of this video, backbone and settings."""
+    frames = (str(sequence.frames[0].parent.resolve()), len(sequence.frames))
+    return Stamp(info.fingerprint, info.architecture, frames, settings)
+
+
+def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
+    """Seconds that these masks took; None if they are not all there or not made of this."""
+    folder = out / sequence.name
+    try:
+        found = json.loads((folder / "finished.json").read_text())
+        seconds = float(found.pop("seconds"))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    whole = all((folder / f"{frame.stem}.png").is_file() for frame in sequence.frames)
+    return seconds if whole and found == wanted.content() else None
+
+
+def mark_finished(out: Path, sequence: Sequence, made_of: Stamp, seconds: float) -> None:
+    """Note beside the masks what they were made of, and how long it took."""
     with atomic_write(out / sequence.name / "finished.json", "w") as file:
-        json.dump(stamped(fingerprint, settings), file)
-
-
-def stamped(fingerprint: str, settings: Settings) -> dict[str, object]:
-    """What :func:`is_finished` compares."""
-    return {"fingerprint": fingerprint, **asdict(settings)}
+        json.dump({**made_of.content(), "seconds": seconds}, file)
 
 
 class Stopwatch:

@@ -245,11 +245,11 @@ def write_scores(path: Path, result: dict[str, Any]) -> None:
         json.dump(result, file, indent=1)
     overall = {key: value for key, value in result.items() if not key.startswith("per_")}
     with atomic_write(path.with_name("global_results-val.csv"), "w") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(overall)
         writer.writerow(f"{value:.3f}" for value in overall.values())
     with atomic_write(path.with_name("per-sequence_results-val.csv"), "w") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["Sequence", "J-Mean", "F-Mean"])
         for name, values in result["per_object"].items():
             writer.writerow([name, f"{values['J-Mean']:.3f}", f"{values['F-Mean']:.3f}"])

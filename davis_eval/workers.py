@@ -1,6 +1,7 @@
 """Videos -> masks, several videos at a time."""
 
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from davis_eval.run import Settings, Stopwatch, is_finished, mark_finished, segment, silent
+from davis_eval.run import Settings, Stopwatch, mark_finished, seconds_spent, segment, silent, stamp
 from davis_eval.sequences import LAYOUTS
 from selfpatch.checkpoint import load_backbone
 from selfpatch.errors import InputError
@@ -41,11 +42,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How it went with one video: done, finished before, or the sentence of what is wrong."""
+    """How it went with one video: done, finished before, or the sentence of what is wrong.
+
+    ``seconds`` are those that the masks took, now or before.
+    """
 
     name: str
     finished_before: bool = False
     error: str | None = None
+    seconds: float = 0.0
 
 
 class Worker:
@@ -60,14 +65,17 @@ class Worker:
         job = self.job
         try:
             sequence = LAYOUTS[job.layout][1](job.folder, name)
-            stamp = (job.out, sequence, self.info.fingerprint, job.settings)
-            if not job.overwrite and is_finished(*stamp):
-                return Outcome(name, finished_before=True)
+            made_of = stamp(sequence, self.info, job.settings)
+            before = None if job.overwrite else seconds_spent(job.out, sequence, made_of)
+            if before is not None:
+                return Outcome(name, finished_before=True, seconds=before)
+            started = time.monotonic()
             segment(self.backbone, sequence, job.out, job.settings, progress)
-            mark_finished(*stamp)
+            seconds = time.monotonic() - started
+            mark_finished(job.out, sequence, made_of, seconds)
         except InputError as error:
             return Outcome(name, error=str(error))
-        return Outcome(name)
+        return Outcome(name, seconds=seconds)
 
 
 def segment_all(job: Job, names: list[str]) -> Iterator[Outcome]:

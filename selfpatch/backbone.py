@@ -123,6 +123,11 @@ class SelfPatchViT(HostBackbone):
             **overrides,
         )
         super().__init__(trunk, init_cfg)
+        if not 0 <= min(out_indices) <= max(out_indices) < len(self.trunk.blocks):
+            raise InputError(
+                f"out_indices {tuple(out_indices)} ask for blocks beyond the trunk's"
+                f" {len(self.trunk.blocks)}, which are counted from 0"
+            )
         del self.trunk.blocks[max(out_indices) + 1 :]
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
@@ -156,7 +161,8 @@ class SelfPatchViT(HostBackbone):
         """Freeze as ``frozen_stages`` says."""
         if self.frozen_stages < 0:
             return
-        for parameter in (self.trunk.pos_embed, self.trunk.cls_token):
+        trunk = self.trunk
+        for parameter in (trunk.pos_embed, trunk.cls_token, trunk.register_tokens):
             if parameter is not None:
                 parameter.requires_grad_(False)
         for module in (self.trunk.patch_embed, *self.trunk.blocks[: self.frozen_stages]):

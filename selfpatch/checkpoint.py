@@ -112,9 +112,15 @@ def read_file(
     if "student" in content or "teacher" in content:
         if not isinstance(content.get(network), dict):
             raise InputError(f"{path} holds no {network} network; ask for the other one")
-        return _read_foreign(path, content[network], num_heads)
-    wrapped = content.get("state_dict", content.get("model", content))
-    return _read_foreign(path, wrapped, num_heads)
+        wrapper: str | None = network
+    else:
+        wrapper = next((key for key in ("state_dict", "model") if key in content), None)
+    if wrapper is None:
+        return _read_foreign(path, content, num_heads)
+    state, found, report = _read_foreign(path, content[wrapper], num_heads)
+    beside = [key for key in content if key != wrapper]
+    report.ignored |= dict.fromkeys(beside, f"lies beside {wrapper!r}")
+    return state, found, report
 
 
 def load_backbone(
@@ -124,7 +130,11 @@ def load_backbone(
     state, info = read_backbone(path)
     trunk = trunk_from(info.architecture)
     load_strictly(trunk, state, path)
-    return trunk.to(device).eval(), info
+    try:
+        return trunk.to(device).eval(), info
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
 
 
 def load_into(trunk: Trunk, path: str | os.PathLike[str]) -> BackboneInfo:
@@ -188,7 +198,10 @@ def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
         raise InputError(f"{path} is not a complete safetensors file ({error})") from None
     if "selfpatch" not in metadata:
         return state, None
-    info = BackboneInfo(**json.loads(metadata["selfpatch"]))
+    try:
+        info = BackboneInfo(**json.loads(metadata["selfpatch"]))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} has a header this version cannot read ({error})") from None
     if fingerprint(state) != info.fingerprint:
         raise InputError(f"{path} is damaged: its weights do not have the fingerprint it states")
     return state, info

@@ -225,20 +225,21 @@ def rename_swin(key: str, keys: Any) -> str:
 
 
 def describe_swin(state: State, num_heads: int | None) -> dict[str, Any]:
-    """Architecture of a Swin, from its shapes."""
+    """Architecture of a Swin, from its shapes; its last stage is one window, as in the paper."""
     tables = {
         (int(m[1]), int(m[2])): state[key].shape
         for key in state
         if (m := re.match(r"layers\.(\d+)\.blocks\.(\d+)\.attn\.relative_position_bias_table", key))
     }
     stages = range(1 + max(stage for stage, _ in tables))
+    window_size = (isqrt(tables[0, 0][0]) + 1) // 2
     return {
         "family": "swin",
         "embed_dim": state["patch_embed.proj.weight"].shape[0],
         "depths": [sum(stage == own for own, _ in tables) for stage in stages],
         "num_heads": [tables[stage, 0][1] for stage in stages],
-        "window_size": (isqrt(tables[0, 0][0]) + 1) // 2,
-        "image_size": 224,
+        "window_size": window_size,
+        "image_size": 4 * 2 ** stages[-1] * window_size,
         "final_norm": "norm.weight" in state,
     }
 

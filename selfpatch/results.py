@@ -1,6 +1,7 @@
 """Metrics of one task -> one results file; results files -> one table."""
 
 import json
+import math
 import os
 import platform
 from collections.abc import Iterable
@@ -104,10 +105,30 @@ def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
             raise InputError(f"{path} does not exist; give a results.json or a folder with some")
         for file in sorted(path.rglob("results.json")) if path.is_dir() else [path]:
             try:
-                results.append(Result(**json.loads(file.read_text())))
-            except (ValueError, TypeError) as error:
+                result = Result(**json.loads(file.read_text()))
+                check(result)
+            except (ValueError, TypeError, KeyError) as error:
                 raise InputError(f"{file} is not a results file ({error})") from None
+            results.append(result)
     return results
+
+
+def check(result: Result) -> None:
+    """Refuse what a table could not be made of.
+
+    Raises:
+        ValueError: Says which value is wrong.
+    """
+    if result.task not in TASKS:
+        raise ValueError(f"its task {result.task!r} is unknown")
+    for name in TASKS[result.task]:
+        value = result.metrics.get(name)
+        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+            raise ValueError(f"its {name} is {value!r}")
+    if not {"method", "fingerprint"} <= set(result.backbone):
+        raise ValueError("its backbone has no method or no fingerprint")
+    if not isinstance(result.settings, dict) or not isinstance(result.hours, int | float):
+        raise ValueError("its settings or hours are missing")
 
 
 def device_name() -> str:

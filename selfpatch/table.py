@@ -98,7 +98,7 @@ def build_table(results: Iterable[Result]) -> Table:
         settings = sorted({setting(result) for result in ours}) or [("", "", "")]
         for chosen in settings:
             found = {backbone_key(r): r.metrics for r in ours if setting(r) == chosen}
-            name = TASK_NAMES[task] + (f" ({chosen[0]})" if len(settings) > 1 else "")
+            name = TASK_NAMES[task] + distinction(chosen, settings)
             rows += [task_row(name, task, metric, found, columns) for metric in metrics]
     notes = [f"Published numbers belong to {PUBLISHED_SETTING}. They are no target for this table."]
     if len(results) > len(kept):
@@ -106,6 +106,15 @@ def build_table(results: Iterable[Result]) -> Table:
         notes.append(f"{left_out} older results of the same backbone and setting are left out.")
     origins = tuple(origin(r, columns) for r in sorted(kept, key=lambda r: order(r, columns)))
     return Table(tuple(columns.values()), tuple(rows), origins, tuple(notes))
+
+
+def distinction(chosen: tuple[str, str, str], settings: list[tuple[str, str, str]]) -> str:
+    """What of config, data and settings tells one row from the others of its task."""
+    parts = [part for place, part in enumerate(chosen[:2]) if len({s[place] for s in settings}) > 1]
+    own = chosen[2].split(", ")
+    shared = set(own).intersection(*(s[2].split(", ") for s in settings))
+    parts += [part for part in own if part not in shared]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def setting(result: Result) -> tuple[str, str, str]:

@@ -67,7 +67,9 @@ def to_markdown(table: Table) -> str:
     """For a README or a pull request."""
     rules = [":--", ":--"] + ["--:"] * (len(table.header) - 2)
     lines = [table.header, rules, *table.cells()]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    text = "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
     notes = [*table.notes, "Sources: " + "; ".join(sources(table)) + "."]
     return text + "\n\n" + "\n\n".join(notes) + "\n"
 

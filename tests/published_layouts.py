@@ -50,6 +50,14 @@ def swin() -> nn.Module:
     )
 
 
+def large_swin() -> nn.Module:
+    """The windows of the Swins for images of 384 pixels."""
+    return SwinTransformer(
+        img_size=384, embed_dim=12, depths=(1, 1, 2, 2), num_heads=(1, 2, 3, 4), window_size=12,
+        num_classes=0, strict_img_size=False,
+    )  # fmt: skip
+
+
 def official_swin(model: nn.Module) -> dict:
     """timm's Swin under the official names: patches are merged at the end of a stage."""
     state = model.state_dict()
@@ -151,6 +159,7 @@ LAYOUTS = {
     ),
     "Swin": (swin, lambda m: {"model": official_swin(m) | junk("head.weight")}, "unknown"),
     "Swin, timm": (swin, lambda m: m.state_dict(), "unknown"),
+    "Swin, windows of 12": (large_swin, lambda m: m.state_dict(), "unknown"),
     "MoCo-v2": (
         resnet,
         lambda m: {

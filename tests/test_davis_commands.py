@@ -253,3 +253,37 @@ def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
         and result["settings"]["propagation"]["top_k"] == 2
     )
     assert same == expected
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (["--radius", "-1"], "radius from 0"),
+        (["--temperature", "0"], "positive temperature"),
+        (["--top-k", "0"], "top-k from 1"),
+        (["--short-side", "10"], "less than 64 pixels"),
+        (["--layer", "2"], "layers 1 to 1, not 2"),
+        (["--device", "foo"], "device foo cannot be used"),
+        (["--workers", "0"], "0 is less than 1"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(command, option, sentence, capsys):
+    assert command("run", *option) == 2
+    assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_masks_are_made_again_where_one_is_missing_or_the_stamp_is_damaged(
+    command, tmp_path, capsys
+):
+    assert command("run") == 0
+    hours = json.loads((tmp_path / "out/results.json").read_text())["hours"]
+    (tmp_path / "out/one/00002.png").unlink()
+    (tmp_path / "out/two/finished.json").write_text('{"fing')
+    capsys.readouterr()
+    assert command("run") == 0
+    assert "finished before" not in capsys.readouterr().out
+    assert (tmp_path / "out/one/00002.png").is_file()
+    before = json.loads((tmp_path / "out/results.json").read_text())["hours"]
+    assert command("run") == 0
+    assert json.loads((tmp_path / "out/results.json").read_text())["hours"] == before > 0
+    assert hours > 0

@@ -169,7 +169,7 @@ def test_a_layer_that_is_not_there_is_one_sentence():
     vit = build_vit("vit_tiny", depth=3)
     with pytest.raises(InputError, match="layers 1 to 3, not 4"):
         resolved(Reading(layer=4), vit)
-    with pytest.raises(InputError, match="norm does not fit layer 3"):
+    with pytest.raises(InputError, match="no norm for layer 3"):
         resolved(Reading(tokens="final-norm"), trunk_from({"family": "resnet", "depth": 50}))
 
 

@@ -137,6 +137,7 @@ def test_center_moves_a_tenth_of_the_way_to_the_mean_of_the_views_it_looks_at():
     for views, mean in [("all", 2.0), ("global", 1.0)]:
         loss = DINO(num_prototypes=5, center_views=views)
         loss.update(teacher)
+        loss.finish_step()
         assert loss.center.value.tolist() == pytest.approx([0.1 * mean] * 5)
 
 
@@ -202,6 +203,6 @@ def test_teacher_is_the_moving_average_of_the_student(model):
             parameter += 1.0
     before = [parameter.clone() for parameter in model.teacher.parameters()]
     model.momentum = 0.9
-    model.update_teacher()
+    model.finish_step()
     for old, new in zip(before, model.teacher.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)

@@ -1,5 +1,6 @@
 """A backbone that leaves gives the same tokens elsewhere."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,12 @@ from typing import Any
 import pytest
 import timm
 import torch
+from safetensors.torch import load_file
 
 from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.errors import InputError
 from selfpatch.export import export_timm
+from selfpatch.export_onnx import export_onnx, resized
 from selfpatch.models.trunks import build_trunk, trunk_from
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +54,47 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
         elif name == "Swin":
             features = features.flatten(1, 2)
         torch.testing.assert_close(features, own, atol=1e-4, rtol=1e-4)
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    model = timm.create_model(config["architecture"], **config["model_args"])
+    model.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"), strict=True)
+
+
+@pytest.mark.parametrize("name", ["DINOv2", "SelfPatch", "ResNet-50", "Swin"])
+def test_onnx_gives_equal_tokens_at_any_size_and_knows_its_origin(name, tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the extra `export`")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
+    trunk = TRUNKS[name]()
+    if name == "Swin":  # two stages, so that the exporter needs half a minute instead of three
+        trunk = build_trunk(
+            "swin_tiny", embed_dim=24, depths=(2, 1), num_heads=(2, 4), window_size=4
+        )
+    trunk = trunk.eval()
+    for parameter in trunk.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+    info = BackboneInfo(trunk.architecture, "dino", "test", fingerprint="f")
+    assert export_onnx(tmp_path / "m.onnx", trunk, info) < 1e-5
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    about = json.loads(session.get_modelmeta().custom_metadata_map["selfpatch"])
+    assert about["fingerprint"] == "f"
+    images = torch.randn(2, 3, 64, 352)  # a size that the export itself did not try
+    with torch.no_grad():
+        own = trunk.norm(trunk(images)).numpy()
+    (found,) = session.run(None, {"images": images.numpy()})
+    assert found.shape == own.shape
+    assert abs(found - own).max() < 1e-5 * abs(own).max()
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (4, 9), (13, 3), (2, 30)])
+def test_positions_are_resized_by_matrices_as_pytorch_resizes_them(grid):
+    vit = build_trunk("vit_tiny", depth=0, image_size=64)
+    torch.testing.assert_close(resized(vit.pos_embed, grid), vit.position_embedding(grid))
+
+
+def test_onnx_without_its_extra_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    trunk = TRUNKS["SelfPatch"]()
+    with pytest.raises(InputError, match=r"pip install 'selfpatch\[export\]'"):
+        export_onnx(tmp_path / "m.onnx", trunk, BackboneInfo(trunk.architecture, "dino", "test"))
 
 
 def test_the_command_writes_the_folder_and_says_how_to_load_it(tmp_path):

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 import webdataset
 from PIL import Image
 
-from selfpatch.data.images import ImageFiles
+from selfpatch.data.images import ImageFiles, read_image
+from selfpatch.data.labelled import labelled_pair
 from selfpatch.data.shards import ImageShards, open_images
 from selfpatch.data.views import MultiViewDataset, View
 from selfpatch.engine.launch import evaluations
@@ -159,6 +160,12 @@ def test_a_bad_shard_is_named(shards, tmp_path, damage, sentence):
         ImageShards(shards)
 
 
+def test_a_folder_of_images_with_a_stray_tar_file_is_refused(shards, tmp_path, images):
+    (tmp_path / "class").mkdir()
+    with pytest.raises(InputError, match="holds both tar files"):
+        open_images(str(tmp_path))
+
+
 def test_a_damaged_image_in_a_shard_is_named(tmp_path):
     with tarfile.open(tmp_path / "a.tar", "w") as shard:
         entry = tarfile.TarInfo("x/1.jpg")
@@ -199,3 +206,14 @@ def test_curves_are_drawn_of_several_runs(images, tmp_path):
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "holds no" in done.stderr
+
+
+def test_classes_are_the_first_folders_however_the_root_is_written(images):
+    bank, _ = labelled_pair(f"{images}//", str(images), 16)
+    assert sorted(set(bank.labels)) == [0, 1]
+
+
+def test_whatever_pillow_raises_names_the_image(tmp_path):
+    Image.new("1", (14000, 14000)).save(tmp_path / "bomb.png")
+    with pytest.raises(InputError, match=r"bomb\.png cannot be read as an image"):
+        read_image(tmp_path / "bomb.png")

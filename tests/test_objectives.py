@@ -173,3 +173,24 @@ def test_a_frozen_patch_projection_and_fixed_positions_are_not_trained():
     )  # fmt: skip
     frozen = {n for n, p in model.student.backbone.named_parameters() if not p.requires_grad}
     assert frozen == {"pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"k": 0}, "k must be 'all' or lie from 1 to the 8 neighbours, not 0"),
+        ({"k": 9}, "not 9"),
+        ({"neighbourhood": 4}, "odd and at least 3"),
+        ({"border": "foo"}, "border must be"),
+        ({"aggregation": "foo"}, "attention, mean, none"),
+        ({"views": "foo"}, "views must be"),
+    ],
+)
+def test_an_ablation_that_means_nothing_is_refused(options, sentence):
+    selfpatch = {"weight": 0.1, "patch_head": {"num_prototypes": 6, **HEADS}, **options}
+    with pytest.raises(InputError, match=sentence):
+        Pretrainer(
+            {"variant": "vit_tiny", "depth": 1, "image_size": 32},
+            {"name": "dino", "num_prototypes": 6, **HEADS},
+            selfpatch,
+        )

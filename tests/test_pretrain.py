@@ -67,6 +67,10 @@ def test_every_process_sees_its_share_and_together_they_see_each_image_once(monk
         ({"model.backbone.variant": "vit_huge"}, "no variant 'vit_huge'"),
         ({"train_cfg.max_epoch": 3}, "max_epoch"),
         ({"total_batch_size": 64}, "14 images do not fill one step of 64"),
+        ({"train_cfg.max_epochs": 0}, "max_epochs=0; give 1 or more"),
+        ({"train_dataloader.dataset.views": []}, "set views at the top instead"),
+        ({"optim_wrapper.precision": "bf17"}, "precision must be one of fp32, bf16, fp16"),
+        ({"optim_wrapper.clip": "foo"}, "clip must be one of each, all"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_sentence(options, sentence, images, tmp_path):
@@ -128,3 +132,9 @@ def test_schedules_by_hand():
     assert [warmup_cosine(step, 8, 3, 2.0, 0.0) for step in (0, 1, 2, 3)] == [0.0, 1.0, 2.0, 2.0]
     assert cosine(2, 4, 1.0, 0.0) == pytest.approx(0.5)
     assert [linear_warmup(step, 3, 0.0, 4.0) for step in range(5)] == [0.0, 2.0, 4.0, 4.0, 4.0]
+
+
+def test_a_folder_with_an_earlier_runs_checkpoints_is_refused_without_resume(images, tmp_path):
+    train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1)
+    with pytest.raises(InputError, match="holds checkpoints of an earlier run; add --resume"):
+        train("demo_dino.py", images, tmp_path)

@@ -1,4 +1,4 @@
-"""Pretrain a ViT with DINO, with or without SelfPatch.
+"""Pretrain a ViT or Swin with DINO, MoBY or MoCo-v3, with or without SelfPatch.
 
 Example:
     python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
@@ -20,7 +20,7 @@ def main() -> None:
     """Read the command line and train."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", help="a file of selfpatch/configs")
-    parser.add_argument("--data", help="image folder, with or without class subfolders")
+    parser.add_argument("--data", help="folder of images, in subfolders or not, or tar shards")
     parser.add_argument("--work-dir", help="default: work_dirs/<name of the config>")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")

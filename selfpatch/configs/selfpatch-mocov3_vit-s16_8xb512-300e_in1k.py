@@ -18,7 +18,6 @@ views = [
     dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
     dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
 ]
-train_dataloader = dict(dataset=dict(views=views))
 model = dict(
     backbone=dict(num_heads=12, fixed_positions=True, drop_path_rate=0.0),
     objective=dict(_delete_=True, name="mocov3", temperature=0.2),

@@ -15,7 +15,7 @@ views = [
     dict(count=1, size=112, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
     dict(count=4, size=48, scale=(0.05, 0.25), blur=0.5),
 ]
-train_dataloader = dict(dataset=dict(views=views), num_workers=2, pin_memory=False)
+train_dataloader = dict(num_workers=2, pin_memory=False)
 model = dict(
     backbone=dict(variant="vit_tiny", image_size=112, drop_path_rate=0.0),
     objective=dict(num_prototypes=4096, hidden_dim=512, bottleneck_dim=128),

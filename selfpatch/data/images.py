@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from selfpatch.errors import InputError
 
@@ -72,7 +72,7 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image
     try:
         with Image.open(file) as image:
             image.load()
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         raise InputError(
             f"{name or file} cannot be read as an image ({error}); remove or mend it"
         ) from None

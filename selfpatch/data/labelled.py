@@ -1,5 +1,7 @@
 """Folder per class -> labelled images, resized and cropped as for evaluation."""
 
+from pathlib import Path
+
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -43,10 +45,10 @@ class LabelledImages(Dataset[tuple[Tensor, int]]):
 
 def class_of(path: str, folder: str) -> str:
     """Name of the first subfolder of ``folder`` on the way to ``path``."""
-    inner = path[len(folder.rstrip("/")) + 1 :]
-    if "/" not in inner:
+    parts = Path(path).relative_to(folder).parts
+    if len(parts) < 2:
         raise InputError(f"{path} is in no class's folder; k-NN needs {folder}/CLASS/IMAGE")
-    return inner.split("/")[0]
+    return parts[0]
 
 
 def labelled_pair(train: str, val: str, size: int) -> tuple[LabelledImages, LabelledImages]:

@@ -89,7 +89,21 @@ def index_shard(path: str) -> Entries:
 
 
 def open_images(path: str) -> ImageFiles | ImageShards:
-    """A folder of images, or shards: a folder with tar files in it, a tar file, or a pattern."""
-    if path.endswith(".tar") or any(Path(path).glob("*.tar")):
+    """A folder of images, or shards: a folder with tar files in it, a tar file, or a pattern.
+
+    Raises:
+        InputError: The folder does not exist, holds neither or both, or a shard is damaged.
+    """
+    if path.endswith(".tar"):
         return ImageShards(path)
-    return ImageFiles(path)
+    inside = sorted(Path(path).glob("*"))
+    shards = [entry for entry in inside if entry.suffix == ".tar"]
+    if not shards:
+        return ImageFiles(path)
+    other = [e for e in inside if e.is_dir() or e.name.lower().endswith(EXTENSIONS)]
+    if other:
+        raise InputError(
+            f"{path} holds both tar files ({shards[0].name}) and images or folders"
+            f" ({other[0].name}); give a folder with one of them, or a pattern of the tar files"
+        )
+    return ImageShards(path)

@@ -53,6 +53,7 @@ class Checkpoints(Hook):
         self.keep_last, self.keep_every = keep_last, keep_every
         self.unit = "epoch" if by_epoch else "iter"
         self.provenance: dict[str, Any] = {}
+        self.last: Path | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Refuse to save between two accumulated batches: their gradients would be lost."""
@@ -102,7 +103,8 @@ class Checkpoints(Hook):
             with atomic_write(path) as file:
                 torch.save(checkpoint, file)
             runner.logger.info(f"saved {path}")
-            self._prune(Path(runner.work_dir))
+            self._prune(path.parent, number)
+            self.last = path
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Shard what was saved whole."""
@@ -110,11 +112,13 @@ class Checkpoints(Hook):
         if is_sharded(model):
             scatter_checkpoint(checkpoint, model, runner.optim_wrapper.optimizer)
 
-    def _prune(self, folder: Path) -> None:
+    def _prune(self, folder: Path, newest_number: int) -> None:
+        """Delete what need not be kept of the checkpoints up to the one just written."""
         numbers = sorted(
             int(match[1])
             for path in folder.glob(f"{self.unit}_*.pth")
             if (match := re.fullmatch(rf"{self.unit}_(\d+)\.pth", path.name))
+            and int(match[1]) <= newest_number  # a greater one was damaged, and is written again
         )
         for number in numbers[: -self.keep_last] if self.keep_last else []:
             if not self.keep_every or number % self.keep_every:
@@ -123,9 +127,8 @@ class Checkpoints(Hook):
     @master_only
     def after_train(self, runner: Runner) -> None:
         """Write the last checkpoint's teacher as ``backbone.safetensors``."""
-        last = newest(runner.work_dir)[0]
         path = Path(runner.work_dir, "backbone.safetensors")
-        info = save_backbone(path, *read_backbone(last))
+        info = save_backbone(path, *read_backbone(self.last or newest(runner.work_dir)[0]))
         runner.logger.info(f"backbone file: {path} ({info.method}, {info.fingerprint[:12]})")
 
 

@@ -16,7 +16,7 @@ from selfpatch.errors import InputError
 
 @HOOKS.register_module()
 class TeacherEMA(Hook):
-    """Update the teacher after each optimiser step."""
+    """Let the teacher, and the centres of its logits, follow after each optimiser step."""
 
     priority = "VERY_HIGH"
 
@@ -25,7 +25,7 @@ class TeacherEMA(Hook):
     ) -> None:
         """The student has just moved, unless gradients are still being accumulated."""
         if runner.optim_wrapper.should_update():
-            pretrainer(runner).update_teacher()
+            pretrainer(runner).finish_step()
 
 
 @HOOKS.register_module()

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mmengine.dist import init_dist
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
-from selfpatch.engine.checkpoints import find_checkpoint
+from selfpatch.engine.checkpoints import find_checkpoint, newest
 from selfpatch.engine.config_errors import config_errors_as_sentences
 from selfpatch.engine.runner import PretrainRunner
 from selfpatch.errors import InputError
@@ -49,6 +50,7 @@ def pretrain(
         world_size = start_processes(cfg)
         cfg.train_dataloader.batch_size = batch_per_process(cfg, world_size)
         cfg.train_dataloader.dataset.seed = cfg.randomness.seed
+        cfg.train_dataloader.dataset.views = cfg.views
         if cfg.train_dataloader.num_workers == 0:
             cfg.train_dataloader.persistent_workers = False
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), *hooks]
@@ -56,6 +58,11 @@ def pretrain(
         if resume:
             cfg.load_from = find_checkpoint(cfg.work_dir)
             cfg.resume = cfg.load_from is not None
+        elif newest(cfg.work_dir):
+            raise InputError(
+                f"{cfg.work_dir} holds checkpoints of an earlier run;"
+                " add --resume or name another --work-dir"
+            )
         runner = PretrainRunner.from_cfg(cfg)
         runner.train()
 
@@ -80,6 +87,10 @@ def read_config(path: str, options: dict) -> Config:
     known = {*inspect.signature(Runner.__init__).parameters, *OWN_SETTINGS, *READ_BY_MMENGINE}
     cfg.merge_from_dict(options)
     import_modules_from_strings(**cfg.custom_imports)  # those that an option named, too
+    if "views" in cfg.train_dataloader.dataset:
+        raise InputError(f"{path} sets the data set's views; set views at the top instead")
+    if cfg.train_cfg.max_epochs < 1:
+        raise InputError(f"train_cfg.max_epochs={cfg.train_cfg.max_epochs}; give 1 or more")
     for name in cfg:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
@@ -92,6 +103,8 @@ def start_processes(cfg: Config) -> int:
     """Join the processes of a distributed run; returns how many there are."""
     if cfg.launcher == "none":
         return 1
+    if cfg.launcher == "pytorch" and "RANK" not in os.environ:
+        raise InputError("--launcher pytorch takes a command that begins with torchrun")
     if torch.cuda.is_available():
         init_dist(cfg.launcher)
     else:  # mmengine's own set-up asks for a GPU

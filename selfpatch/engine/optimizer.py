@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from selfpatch.distributed import local
+from selfpatch.errors import InputError
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -39,6 +40,11 @@ class PretrainOptimWrapper(OptimWrapper):
     ) -> None:
         super().__init__(optimizer, **kwargs)
         self.base_param_settings = None  # mmengine's own group, which only its schedulers need
+        for name, value, known in (("clip", clip, CLIPS), ("precision", precision, PRECISIONS)):
+            if value not in known:
+                raise InputError(
+                    f"optim_wrapper.{name} must be one of {', '.join(known)}, not {value!r}"
+                )
         self.clip_norm, self.clip = clip_norm, CLIPS[clip]
         self.dtype = PRECISIONS[precision]
         self.last_layer = last_layer

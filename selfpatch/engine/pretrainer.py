@@ -95,6 +95,8 @@ class Pretrainer(BaseModel):
         options = dict(selfpatch or {})
         self.patch_weight = options.pop("weight", 0.0)
         self.patch_views = options.pop("views", "all")
+        if self.patch_views not in ("all", "global"):
+            raise InputError(f"views must be 'all' or 'global', not {self.patch_views!r}")
         self.patch_loss = (
             SelfPatchLoss(options["patch_head"]["num_prototypes"]) if options else None
         )
@@ -159,8 +161,11 @@ class Pretrainer(BaseModel):
         return losses["loss"], {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()
-    def update_teacher(self) -> None:
-        """Move the teacher towards the student: an exponential moving average."""
+    def finish_step(self) -> None:
+        """The student has moved: so do the centres, and the teacher, by a moving average."""
+        self.objective.finish_step()
+        if self.patch_loss is not None:
+            self.patch_loss.finish_step()
         teacher, student = (
             [local(parameter) for parameter in network.parameters()]
             for network in (self.teacher, self.student)

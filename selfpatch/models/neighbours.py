@@ -6,8 +6,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfpatch.errors import InputError
+
 NO_PATCH = -1
 """Stands in an index where there is no further neighbour or positive."""
+
+
+def check_neighbourhood(size: int | str, border: str) -> None:
+    """Refuse what :func:`neighbour_index` does not take.
+
+    Raises:
+        InputError: ``size`` is neither odd and at least 3 nor ``all``, or ``border`` is unknown.
+    """
+    if border not in ("wrap", "clip"):
+        raise InputError(f"border must be 'wrap' or 'clip', not {border!r}")
+    if size != "all" and (not isinstance(size, int) or size < 3 or size % 2 == 0):
+        raise InputError(f"neighbourhood must be odd and at least 3, or 'all', not {size!r}")
 
 
 @lru_cache(maxsize=64)
@@ -27,15 +41,11 @@ def neighbour_index(rows: int, columns: int, size: int | str = 3, border: str = 
         indices in rising order, each once and never the patch itself; :data:`NO_PATCH` fills up
         where there are fewer.
     """
-    if border not in ("wrap", "clip"):
-        raise ValueError(f"border must be 'wrap' or 'clip', not {border!r}")
+    check_neighbourhood(size, border)
     if size == "all":
         every = torch.arange(rows * columns).expand(rows * columns, -1)
         return every[~torch.eye(rows * columns, dtype=torch.bool)].view(rows * columns, -1)
-    if not isinstance(size, int) or size < 3 or size % 2 == 0:
-        raise ValueError(
-            f"the neighbourhood's size must be odd and at least 3, or 'all', not {size!r}"
-        )
+    size = int(size)
     reach = range(-(size // 2), size // 2 + 1)
     index = torch.full((rows * columns, size**2 - 1), NO_PATCH)
     for patch in range(rows * columns):

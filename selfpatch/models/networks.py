@@ -7,8 +7,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from selfpatch.errors import InputError
 from selfpatch.models.heads import AggregationHead, ProjectionHead
-from selfpatch.models.neighbours import match_positives, mean_of_positives, neighbour_index
+from selfpatch.models.neighbours import (
+    check_neighbourhood,
+    match_positives,
+    mean_of_positives,
+    neighbour_index,
+)
 from selfpatch.models.trunks import Transformer
 
 
@@ -94,7 +100,13 @@ class SelfPatchNetwork(nn.Module):
     ) -> None:
         super().__init__()
         if aggregation not in AGGREGATIONS:
-            raise ValueError(f"aggregation must be one of {', '.join(AGGREGATIONS)}")
+            raise InputError(
+                f"aggregation must be one of {', '.join(AGGREGATIONS)}, not {aggregation!r}"
+            )
+        check_neighbourhood(neighbourhood, border)
+        most = float("inf") if neighbourhood == "all" else int(neighbourhood) ** 2 - 1
+        if k != "all" and (not isinstance(k, int) or not 1 <= k <= most):
+            raise InputError(f"k must be 'all' or lie from 1 to the {most:g} neighbours, not {k!r}")
         self.backbone = backbone
         self.aggregation_head = AggregationHead(backbone.embed_dim, backbone.num_heads)
         self.image_head = image_head

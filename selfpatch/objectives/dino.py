@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from selfpatch.errors import InputError
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.objectives.distillation import Center
 
@@ -33,7 +34,7 @@ class DINO(nn.Module):
     ) -> None:
         super().__init__()
         if center_views not in ("all", "global"):
-            raise ValueError(f"center_views must be 'all' or 'global', not {center_views!r}")
+            raise InputError(f"center_views must be 'all' or 'global', not {center_views!r}")
         self.head_arguments = {"num_prototypes": num_prototypes, **head}
         self.num_views = num_global
         self.student_temp = student_temp
@@ -62,5 +63,9 @@ class DINO(nn.Module):
         return losses[~same_view].mean()
 
     def update(self, teacher: Tensor) -> None:
-        """Move the centre towards the teacher's logits (V, B, K) of this step."""
-        self.center.update(teacher if self.center_views == "all" else teacher[: self.num_views])
+        """Collect the teacher's logits (V, B, K) for the centre."""
+        self.center.collect(teacher if self.center_views == "all" else teacher[: self.num_views])
+
+    def finish_step(self) -> None:
+        """Move the centre."""
+        self.center.step()

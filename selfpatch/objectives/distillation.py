@@ -19,6 +19,8 @@ def cross_entropy(student: Tensor, targets: Tensor, student_temp: float) -> Tens
 class Center(nn.Module):
     """A running mean of the teacher's logits, subtracted so that no prototype wins them all.
 
+    It moves once per optimiser step, towards the mean of all batches of that step.
+
     Args:
         num_prototypes: K.
         momentum: Share of the old centre that an update keeps.
@@ -30,14 +32,24 @@ class Center(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(num_prototypes))
+        self.total: Tensor | None = None  # of the batches collected since the last step
+        self.count = 0
 
     def targets(self, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Teacher logits (..., K) -> centred and sharpened distributions (..., K), in fp32."""
         return ((teacher.float() - self.value) / teacher_temp).softmax(-1)
 
     @torch.no_grad()
-    def update(self, *teacher: Tensor) -> None:
-        """Move towards the mean of all rows of ``teacher``, each (..., K), over all processes."""
+    def collect(self, *teacher: Tensor) -> None:
+        """Add all rows of a batch's ``teacher``, each (..., K), to those of this step."""
         total = torch.stack([t.float().flatten(0, -2).sum(0) for t in teacher]).sum(0)
-        count = sum(t[..., 0].numel() for t in teacher)
-        self.value.lerp_(mean_over_processes(total / count), 1 - self.momentum)
+        self.total = total if self.total is None else self.total + total
+        self.count += sum(t[..., 0].numel() for t in teacher)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Move towards the mean of the rows collected, over all processes."""
+        if self.total is None:
+            return
+        self.value.lerp_(mean_over_processes(self.total / self.count), 1 - self.momentum)
+        self.total, self.count = None, 0

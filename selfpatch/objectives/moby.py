@@ -79,3 +79,6 @@ class MoBY(nn.Module):
         places = (self.position + torch.arange(keys.shape[1], device=keys.device)) % size
         self.queues[:, places] = keys
         self.position.copy_((self.position + keys.shape[1]) % size)
+
+    def finish_step(self) -> None:
+        """Nothing: the queues have moved already, batch by batch."""

@@ -61,3 +61,6 @@ class MoCoV3(nn.Module):
 
     def update(self, teacher: Tensor) -> None:
         """Nothing outlives a step."""
+
+    def finish_step(self) -> None:
+        """Nothing outlives a step."""

@@ -48,5 +48,9 @@ class SelfPatchLoss(nn.Module):
         return torch.cat(per_view).mean()
 
     def update(self, teacher: Sequence[Tensor]) -> None:
-        """Move the centre towards the mean of the teacher's patches, (v, B, N, K') each."""
-        self.center.update(*teacher)
+        """Collect the teacher's patches, (v, B, N, K') each, for the centre."""
+        self.center.collect(*teacher)
+
+    def finish_step(self) -> None:
+        """Move the centre."""
+        self.center.step()

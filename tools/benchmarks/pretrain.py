@@ -113,8 +113,8 @@ def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> l
         path.write_text(
             f"_base_ = [{str(CONFIGS / config)!r}]\n"
             f"total_batch_size = {BATCH}\n"
-            f"train_dataloader = dict(dataset=dict(views={views!r}), num_workers=1,"
-            " pin_memory=False)\n"
+            f"views = {views!r}\n"
+            "train_dataloader = dict(num_workers=1, pin_memory=False)\n"
             f"model = {model!r}\n"
             "train_cfg = dict(max_epochs=1)\n"
             "default_hooks = dict(logger=dict(interval=1),"

@@ -6,7 +6,7 @@ views = [
     dict(count=8, size=96, scale=(0.05, 0.25), blur=0.5),
 ]
 train_dataloader = dict(
-    dataset=dict(type="MultiViewDataset", folder="data/imagenet/train", views=views),
+    dataset=dict(type="MultiViewDataset", folder="data/imagenet/train"),
     sampler=dict(type="EpochSampler"),
     collate_fn=dict(type="default_collate"),
     num_workers=10,

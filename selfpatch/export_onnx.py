@@ -1,0 +1,164 @@
+"""Backbone -> an ONNX model that takes any number of images of any size."""
+
+import importlib.util
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+from torch.export import Dim
+
+from selfpatch.atomic import atomic_write
+from selfpatch.checkpoint import BackboneInfo
+from selfpatch.errors import InputError
+from selfpatch.models.swin import Swin
+from selfpatch.models.trunks import Trunk
+from selfpatch.models.vit import VisionTransformer
+
+CHECKED_SIZES = [(1, 3, 64, 64), (3, 3, 96, 160), (2, 3, 224, 224)]
+"""Batches that onnxruntime has to agree on, besides one of the trunk's native size."""
+
+CUBIC = -0.75
+"""The free constant of PyTorch's bicubic kernel (Keys, 1981)."""
+
+
+class Portable(nn.Module):
+    """``trunk.norm(trunk(images))``, written so that the size stays a variable of the graph.
+
+    PyTorch's bicubic resizing of the positions becomes a product with a matrix per axis.
+    """
+
+    def __init__(self, trunk: Trunk) -> None:
+        super().__init__()
+        self.trunk = trunk.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> tokens after the last norm, (B, prefix + rows * columns, D)."""
+        if isinstance(self.trunk, VisionTransformer):
+            return self.trunk.norm(self.vit_tokens(self.trunk, images))
+        return self.trunk.norm(self.trunk(images))
+
+    @staticmethod
+    def vit_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
+        """As ``vit(images)``."""
+        patches = vit.patch_embed.proj(images)
+        own = int(vit.cls_token is not None)
+        position, native = vit.pos_embed.split([own, vit.native_grid**2], dim=1)
+        sequence = [patches.flatten(2).transpose(1, 2) + resized(native, patches.shape[-2:])]
+        if vit.register_tokens is not None:
+            sequence.insert(0, vit.register_tokens.expand(images.shape[0], -1, -1))
+        if vit.cls_token is not None:
+            sequence.insert(0, (vit.cls_token + position).expand(images.shape[0], -1, -1))
+        tokens = torch.cat(sequence, dim=1)
+        for block in vit.blocks:
+            tokens = block(tokens)
+        return tokens
+
+
+def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Positions of a square grid (1, n * n, D) -> those of ``grid``, (1, rows * columns, D).
+
+    As :meth:`VisionTransformer.position_embedding`, with its exception for the native grid.
+    """
+    native = round(positions.shape[1] ** 0.5)
+    is_native = torch.stack([torch.scalar_tensor(side) == native for side in grid]).all()
+    along = [torch.where(is_native, same(native, s), bicubic(native, s)) for s in grid]
+    square = positions.reshape(native, native, -1)
+    return torch.einsum("rn,cm,nmd->rcd", *along, square).flatten(0, 1)[None]
+
+
+def same(native: int, side: int) -> Tensor:
+    """(side, native): ones on the diagonal."""
+    return (torch.arange(side)[:, None] == torch.arange(native)).float()
+
+
+def bicubic(native: int, side: int) -> Tensor:
+    """(side, native): PyTorch's bicubic interpolation with the scale (side + 0.1) / native."""
+    places = (torch.arange(side)[:, None] + 0.5) * (native / (side + 0.1)) - 0.5
+    before = places.floor()
+    matrix = torch.zeros(1)
+    for tap in (-1, 0, 1, 2):
+        x = (places - before - tap).abs()
+        if tap in (0, 1):
+            weight = ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1
+        else:
+            weight = CUBIC * (((x - 5) * x + 8) * x - 4)
+        taken = (before + tap).clamp(0, native - 1)  # the border is repeated
+        matrix = matrix + weight * (taken == torch.arange(native))
+    return matrix
+
+
+def export_onnx(path: str | os.PathLike[str], trunk: Trunk, info: BackboneInfo) -> float:
+    """Write the model and check it with onnxruntime; ``info`` goes into its metadata.
+
+    Input ``images`` (B, 3, H, W), normalised; output ``tokens`` after the last norm. A Swin takes
+    sides that are multiples of 32, everything else takes any size from one patch on.
+
+    Returns:
+        The largest difference from the trunk over all checked sizes, as a part of the largest
+        value.
+
+    Raises:
+        InputError: The extra ``export`` is not installed, or onnxruntime computes something else.
+    """
+    for module in ("onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(module) is None:
+            raise InputError(f"ONNX needs {module}: pip install 'selfpatch[export]'")
+    sides = {2: Dim("height"), 3: Dim("width")}
+    if isinstance(trunk, Swin):
+        sides = {axis: 32 * Dim(f"{dim.__name__}_32", min=2) for axis, dim in sides.items()}
+    elif isinstance(trunk, VisionTransformer):
+        sides = {axis: Dim(dim.__name__, min=trunk.patch_size) for axis, dim in sides.items()}
+    with quiet(), torch.no_grad():
+        program = torch.onnx.export(
+            Portable(trunk).eval(),
+            (torch.randn(2, 3, 96, 160),),
+            dynamo=True,
+            dynamic_shapes=({0: Dim("batch"), **sides},),
+            input_names=["images"],
+            output_names=["tokens"],
+            verbose=False,
+        )
+    if program is None:
+        raise AssertionError("torch.onnx.export gave no program")
+    program.model.metadata_props["selfpatch"] = json.dumps(asdict(info))
+    model = program.model_proto.SerializeToString()
+    difference = largest_difference(model, trunk)
+    if difference > 1e-4:
+        raise InputError(f"onnxruntime differs by {difference:.1e} of the largest value")
+    with atomic_write(path) as file:
+        file.write(model)
+    return difference
+
+
+@torch.no_grad()
+def largest_difference(model: bytes, trunk: Trunk) -> float:
+    """Of onnxruntime's tokens from the trunk's, over the checked sizes, relative to the largest."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    native = trunk.architecture.get("image_size", 224)
+    found = []
+    for size in [*CHECKED_SIZES, (1, 3, native, native)]:
+        images = torch.randn(size)
+        wanted = trunk.norm(trunk(images))
+        tokens = torch.from_numpy(session.run(["tokens"], {"images": images.numpy()})[0])
+        found.append((tokens - wanted).abs().max().item() / wanted.abs().max().item())
+    return max(found)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporter's remarks on itself."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
