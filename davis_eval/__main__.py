@@ -189,22 +189,28 @@ def show(args: argparse.Namespace) -> list[str]:
 
 def keypoints(args: argparse.Namespace) -> list[str]:
     """Track the joints of JHMDB's test videos; returns the names of those that failed."""
-    from davis_eval.keypoints import THRESHOLDS, pck, read_videos, track
+    from davis_eval.keypoints import THRESHOLDS, pck, read_video, track, video_names
 
     backbone, info = load_backbone(args.weights, args.device)
     settings = settings_of(args, backbone)
     values: dict[str, dict[str, float]] = {}
-    for video in read_videos(args.jhmdb, args.split):
-        found = track(backbone, video, settings)
-        values[video.name] = {f"PCK@{t}": pck(found, video.joints, t) for t in THRESHOLDS}
-        print(f"{video.name:<40} {percentages(values[video.name])}")
+    failures = []
+    for name in video_names(args.jhmdb, args.split):
+        try:
+            video = read_video(args.jhmdb, name)
+            found = track(backbone, video, settings)
+            values[name] = {f"PCK@{t}": pck(found, video.joints, t) for t in THRESHOLDS}
+            print(f"{name:<40} {percentages(values[name])}")
+        except InputError as error:
+            failures.append(name)
+            print(f"{name:<40} failed: {error}", file=sys.stderr)
     names = next(iter(values.values()), {})
     means = {name: float(np.mean([of[name] for of in values.values()])) for name in names}
     result = {**means, "backbone": asdict(info), "settings": asdict(settings), "videos": values}
     with atomic_write(args.json, "w") as file:
         json.dump(result, file, indent=1)
     print(f"{'mean':<40} {percentages(means)}\n\nscores: {args.json}")
-    return []
+    return failures
 
 
 def percentages(values: dict[str, float]) -> str:

@@ -42,15 +42,11 @@ class PoseVideo:
     joints: np.ndarray
 
 
-def read_videos(folder: Path, split: int = 1) -> Iterator[PoseVideo]:
-    """The test videos of a split, from JHMDB's own layout.
-
-    Read are ``splits/<action>_test_split<n>.txt`` (lines ``<video>.avi 2``),
-    ``Rename_Images/<action>/<video>/*.png`` and
-    ``joint_positions/<action>/<video>/joint_positions.mat`` (``pos_img``, 2 x 15 x frames).
+def video_names(folder: Path, split: int = 1) -> Iterator[str]:
+    """The test videos of a split: lines ``<video>.avi 2`` of ``splits/<action>_test_split<n>.txt``.
 
     Raises:
-        InputError: A list, frame or file of joints is missing or does not fit.
+        InputError: There is no such list.
     """
     lists = sorted((folder / "splits").glob(f"*_test_split{split}.txt"))
     if not lists:
@@ -60,11 +56,18 @@ def read_videos(folder: Path, split: int = 1) -> Iterator[PoseVideo]:
         for line in path.read_text().splitlines():
             video, _, part = line.strip().rpartition(" ")
             if part == "2":
-                yield read_video(folder, f"{action}/{video.removesuffix('.avi')}")
+                yield f"{action}/{video.removesuffix('.avi')}"
 
 
 def read_video(folder: Path, name: str) -> PoseVideo:
-    """One video's frames and joints; frames beyond the last annotated one are left out."""
+    """One video, from JHMDB's own layout; frames beyond the last annotated one are left out.
+
+    Read are ``Rename_Images/<action>/<video>/*.png`` and
+    ``joint_positions/<action>/<video>/joint_positions.mat`` (``pos_img``, 2 x 15 x frames).
+
+    Raises:
+        InputError: There are no frames, or no joints.
+    """
     frames = sorted((folder / "Rename_Images" / name).glob("*.png"))
     if not frames:
         raise InputError(f"{folder / 'Rename_Images' / name} holds no .png frame")

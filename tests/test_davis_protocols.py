@@ -13,7 +13,7 @@ from PIL import Image
 
 from davis_eval.__main__ import main
 from davis_eval.features import Reading, extract, feature_maps, network_size, resolved, stride
-from davis_eval.keypoints import joint_labels, locate, pck, read_videos
+from davis_eval.keypoints import joint_labels, locate, pck, read_video, video_names
 from davis_eval.propagation import Propagation, propagate
 from davis_eval.protocols import score_single_object, score_unsupervised
 from davis_eval.run import Settings, new_objects, segment
@@ -221,7 +221,8 @@ def test_jhmdb_is_read_and_tracked(tmp_path, monkeypatch, capsys):
     scipy.io.savemat(tmp_path / "joint_positions/wave/v/joint_positions.mat", {"pos_img": joints})
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits/wave_test_split1.txt").write_text("v.avi 2\nother.avi 1\n")
-    (video,) = read_videos(tmp_path)
+    assert list(video_names(tmp_path)) == ["wave/v"]
+    video = read_video(tmp_path, "wave/v")
     assert video.joints[2].tolist() == [[19.0, 11.0], [69.0, 49.0]]
     vit = build_vit("vit_tiny", depth=1, patch_size=8, image_size=64)
     weights = tmp_path / "b.safetensors"
