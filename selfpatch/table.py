@@ -95,6 +95,8 @@ def build_table(results: Iterable[Result]) -> Table:
     rows = []
     for task, metrics in TASKS.items():
         ours = [result for result in kept if result.task == task]
+        if not ours and not any((task, metric) in PUBLISHED for metric in metrics):
+            continue
         settings = sorted({setting(result) for result in ours}) or [("", "", "")]
         for chosen in settings:
             found = {backbone_key(r): r.metrics for r in ours if setting(r) == chosen}

@@ -12,7 +12,9 @@ LINE_WIDTH = 100
 def sources(table: Table) -> list[str]:
     """Where each published number of the table stands."""
     known = {
-        f"{row.task}, {row.metric}: {row.published.source}" for row in table.rows if row.published
+        f"{row.task.split(' (')[0]}, {row.metric}: {row.published.source}"
+        for row in table.rows
+        if row.published
     }
     return sorted(known)
 
