@@ -13,7 +13,7 @@ from torch import Tensor
 
 from selfpatch.errors import InputError
 
-TILE = 16
+TILE = 13
 """Side of the square of targets that share a matrix product, in patches."""
 
 
