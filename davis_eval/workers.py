@@ -4,6 +4,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from davis_eval.run import Settings, Stopwatch, mark_finished, seconds_spent, se
 from davis_eval.sequences import LAYOUTS
 from selfpatch.checkpoint import load_backbone
 from selfpatch.errors import InputError
+
+KILLED = (
+    "one of the processes was killed, perhaps for lack of memory; the same command with fewer"
+    " --workers goes on from what is finished"
+)
 
 
 @dataclass(frozen=True)
@@ -88,8 +94,12 @@ def segment_all(job: Job, names: list[str]) -> Iterator[Outcome]:
     with ProcessPoolExecutor(
         job.workers, multiprocessing.get_context("spawn"), start, (job, threads)
     ) as pool:
-        for done in as_completed([pool.submit(work, name) for name in names]):
-            yield done.result()
+        videos = {pool.submit(work, name): name for name in names}
+        for done in as_completed(videos):
+            try:
+                yield done.result()
+            except BrokenProcessPool:
+                yield Outcome(videos[done], error=KILLED)
 
 
 _worker: Worker

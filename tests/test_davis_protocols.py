@@ -2,7 +2,11 @@
 
 import itertools
 import json
+import multiprocessing
 import sys
+import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -173,25 +177,42 @@ def test_a_layer_that_is_not_there_is_one_sentence():
         resolved(Reading(tokens="final-norm"), trunk_from({"family": "resnet", "depth": 50}))
 
 
-def test_two_workers_give_the_masks_of_one(youtube_vos, tmp_path):
+@pytest.fixture
+def job(youtube_vos, tmp_path) -> Job:
     vit = build_vit("vit_tiny", depth=1, patch_size=8, image_size=64)
     weights = tmp_path / "b.safetensors"
     save_backbone(weights, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
+    settings = Settings(reading=Reading(layer=1, short_side=64))
+    return Job(youtube_vos, "youtube-vos", str(weights), tmp_path / "out", settings, "cpu")
+
+
+def test_two_workers_give_the_masks_of_one(job, youtube_vos, tmp_path):
     for kind in ("JPEGImages", "Annotations"):
         (youtube_vos / kind / "w").symlink_to(youtube_vos / kind / "v")
     (youtube_vos / "JPEGImages/x").mkdir()
-    settings = Settings(reading=Reading(layer=1, short_side=64))
     for workers in (1, 2):
-        job = Job(
-            youtube_vos, "youtube-vos", str(weights), tmp_path / str(workers), settings, "cpu",
-            workers=workers,
-        )  # fmt: skip
-        outcomes = {outcome.name: outcome.error for outcome in segment_all(job, ["v", "w", "x"])}
+        own = replace(job, out=tmp_path / str(workers), workers=workers)
+        outcomes = {outcome.name: outcome.error for outcome in segment_all(own, ["v", "w", "x"])}
         assert outcomes["v"] is outcomes["w"] is None
         assert "holds no .jpg" in str(outcomes["x"])
     for path in (tmp_path / "1").rglob("*.png"):
         other = tmp_path / "2" / path.relative_to(tmp_path / "1")
         assert np.array_equal(read_mask(path), read_mask(other))
+
+
+def test_a_killed_worker_is_one_sentence(job):
+    def kill_one_of_both() -> None:
+        while len(children := multiprocessing.active_children()) < 2:
+            time.sleep(0.01)
+        time.sleep(0.5)  # Both have been told what to do; importing torch takes them longer.
+        children[0].kill()
+
+    killer = threading.Thread(target=kill_one_of_both)
+    killer.start()
+    outcomes = list(segment_all(replace(job, workers=2), ["v", "v"]))
+    killer.join()
+    assert [outcome.name for outcome in outcomes] == ["v", "v"]
+    assert any("killed" in str(outcome.error) for outcome in outcomes)
 
 
 def test_joints_are_found_where_they_were_put():
