@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -69,10 +69,8 @@ def propagate(
     recent: deque[tuple[Tensor, Tensor]] = deque(maxlen=settings.context_frames)
     for number, frame in enumerate(frames, start=1):
         target = F.normalize(frame.float(), dim=-1)
-        context = [*anchors, *recent]
-        sources = torch.stack([source for source, _ in context])
-        labels = torch.stack([label for _, label in context])
-        soft = propagate_frame(target, sources, labels, settings, pool)
+        sources, labels = zip(*anchors, *recent, strict=True)
+        soft = propagate_frame(target, sources, torch.stack(labels), settings, pool)
         if later and number in later:
             new = later[number].permute(1, 2, 0)
             soft = torch.where(new.any(-1, keepdim=True), new, soft)
@@ -93,7 +91,7 @@ def tile_threads(device: torch.device) -> ThreadPoolExecutor:
 
 def propagate_frame(
     target: Tensor,
-    sources: Tensor,
+    sources: Sequence[Tensor],
     labels: Tensor,
     settings: Propagation,
     pool: ThreadPoolExecutor,
@@ -102,7 +100,7 @@ def propagate_frame(
 
     Args:
         target: (rows, columns, D), unit vectors.
-        sources: (F, rows, columns, D), unit vectors of the context frames.
+        sources: Per context frame, unit vectors (rows, columns, D).
         labels: (F, rows, columns, C), their soft segmentations.
         settings: See :class:`Propagation`.
         pool: See :func:`tile_threads`.
@@ -236,4 +234,5 @@ def hard_mask(soft: Tensor, patch_size: int) -> Tensor:
     low, high = fine.amin((1, 2), keepdim=True), fine.amax((1, 2), keepdim=True)
     # A channel without any label stays as it is, at zero.
     stretched = (fine - low) / (high - low).clamp(min=torch.finfo(fine.dtype).tiny)
-    return stretched.argmax(0).to(torch.uint8)
+    # Like argmax, of equal values the first, but many times faster on a CPU.
+    return stretched.max(0).indices.to(torch.uint8)

@@ -93,3 +93,8 @@ def test_hard_mask_takes_the_channel_that_is_largest_after_stretching():
     assert mask[:, :8].eq(0).all()
     assert mask[:, 16:].eq(1).all()
     assert not mask.eq(2).any()
+
+
+def test_hard_mask_takes_the_first_of_equal_channels():
+    soft = torch.rand(4, 6).expand(3, -1, -1)
+    assert hard_mask(soft, patch_size=4).eq(0).all()

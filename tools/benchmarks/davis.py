@@ -8,27 +8,28 @@ import argparse
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from davis_eval.propagation import Propagation, propagate_frame, tile_threads
+from davis_eval.propagation import Propagation, hard_mask, propagate_frame, tile_threads
 from selfpatch.models.vit import build_vit
 
 HEIGHT, WIDTH = 480, 832
 
 
 def dense_propagate_frame(
-    target: Tensor, sources: Tensor, labels: Tensor, settings: Propagation
+    target: Tensor, sources: Sequence[Tensor], labels: Tensor, settings: Propagation
 ) -> Tensor:
     """The yardstick: all affinities of all patches, then the window's mask, as DINO does.
 
     Shapes are those of :func:`davis_eval.propagation.propagate_frame`.
     """
     rows, columns, _ = target.shape
-    affinity = (target.flatten(0, 1) @ sources.flatten(0, 2).T / settings.temperature).exp()
+    all_sources = torch.cat([source.flatten(0, 1) for source in sources])
+    affinity = (target.flatten(0, 1) @ all_sources.T / settings.temperature).exp()
     y, x = (side.flatten() for side in torch.meshgrid(
         torch.arange(rows), torch.arange(columns), indexing="ij"
     ))  # fmt: skip
@@ -60,7 +61,7 @@ def measure(patch_size: int, repeats: int, dense: bool) -> str:
     grid = (HEIGHT // patch_size, WIDTH // patch_size)
     num_context = settings.context_frames + 1
     base = torch.randn(*grid, 384)
-    sources = F.normalize(base + torch.randn(num_context, *grid, 384), dim=-1)
+    sources = [F.normalize(base + torch.randn(*grid, 384), dim=-1) for _ in range(num_context)]
     target = F.normalize(base + torch.randn(*grid, 384), dim=-1)
     labels = torch.rand(num_context, *grid, 2)
     pool = tile_threads(target.device)
@@ -71,6 +72,7 @@ def measure(patch_size: int, repeats: int, dense: bool) -> str:
     with torch.autocast("cpu", torch.bfloat16):
         times.append(seconds(lambda: vit(image), repeats))
     times.append(seconds(lambda: propagate_frame(target, sources, labels, settings, pool), repeats))
+    times.append(seconds(lambda: hard_mask(labels[0].permute(2, 0, 1), patch_size), repeats))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     line = f"{patch_size:5d}" + "".join(f"{value:11.3f}" for value in times)
     if dense:
@@ -78,7 +80,7 @@ def measure(patch_size: int, repeats: int, dense: bool) -> str:
         theirs = dense_propagate_frame(target, sources, labels, settings)
         reference = seconds(lambda: dense_propagate_frame(target, sources, labels, settings), 1)
         difference = float((ours - theirs).abs().max())
-        line += f"{reference:11.3f}{reference / times[-1]:8.1f}{difference:12.1e}"
+        line += f"{reference:11.3f}{reference / times[2]:8.1f}{difference:12.1e}"
     return f"{line}{peak:13.0f}"
 
 
@@ -90,9 +92,9 @@ def main() -> None:
     parser.add_argument("--no-dense", action="store_true", help="skip the yardstick (memory)")
     args = parser.parse_args()
     print(f"ViT-S, {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads; seconds per frame")
-    names = ["fp32 net", "bf16 net", "propagate"]
+    names = ["fp32 net", "bf16 net", "propagate", "mask"]
     names += [] if args.no_dense else ["dense", "ratio", "difference"]
-    widths = [11, 11, 11, 11, 8, 12]
+    widths = [11, 11, 11, 11, 11, 8, 12]
     columns = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=False))
     print(f"patch{columns}{'peak MiB':>13}")
     # A process for each line, so that each has its own peak.
