@@ -1,26 +1,33 @@
-# make setup | demo | test | lint | clean
+# make setup | demo | test | test-fast | lint | lock | clean
 
-PYTHON ?= $(firstword $(wildcard .venv/bin/python) python3)
 BIN := .venv/bin
+export PATH := $(PATH):$(CURDIR)/.uv/bin
 
 # Threads that wait yield their core to data loaders and other work.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test test-fast lint lock clean
 
-setup: ## .venv with the pinned versions; a second call takes about a second
-	@$(PYTHON) -m tools.setup
+setup: ## .venv with the locked versions; a second call takes about a second
+	@sh tools/setup.sh
 
 demo: setup ## the whole path on small data; DATA=DIR takes the real data there
-	$(BIN)/python tools/demo.py $(if $(DATA),--data $(DATA))
+	$(BIN)/python tools/demo.py $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE))
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest
+
+test-fast: setup ## what takes no training in processes and no hosts' models
+	$(BIN)/python -m pytest -m "not slow"
 
 lint: setup ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-clean: ## everything that make made here; the user cache stays
-	rm -rf .venv work_dirs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+lock: setup ## requirements.lock from setup.cfg's ranges, with the newest versions
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-annotate --no-header --all-extras setup.cfg -o requirements.lock
+
+clean: ## everything that make made here; uv's cache stays
+	rm -rf .venv .uv work_dirs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -144,11 +145,19 @@ def device_name() -> str:
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the packages that a number can depend on, by import name."""
+    """Versions of the packages that a number can depend on, by import name.
+
+    ``mmcv operators`` says whose they are: ``compiled`` ones, or those of ``torchvision`` in their
+    place (:mod:`selfpatch.hosts.mmcv_ext`).
+    """
     owners = metadata.packages_distributions()
     found = {"python": platform.python_version()}
     for package in DISTRIBUTIONS:
         if package in owners:
             distribution = owners[package][0]
             found[package] = f"{distribution} {metadata.version(distribution)}"
+    operators = sys.modules.get("mmcv._ext")  # loaded with mmcv.ops, if a model needs those
+    if operators is not None:
+        ours = Path(operators.__file__ or "").name == "mmcv_ext.py"
+        found["mmcv operators"] = "torchvision" if ours else "compiled"
     return found

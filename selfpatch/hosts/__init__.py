@@ -1,0 +1,1 @@
+"""What mmdetection and mmsegmentation see of this package."""

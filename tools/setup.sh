@@ -1,0 +1,106 @@
+#!/bin/sh
+# The environment .venv, by uv: `make setup`, or `sh tools/setup.sh` where there is no make.
+#
+# Installs the versions of requirements.lock and this project, and then writes a stamp. A finished
+# set-up is looked at and left alone; an unfinished, outdated or damaged one is made anew, which
+# takes uv's cache and half a minute. PYTHON=3.12 takes that Python; MMCV=compiled compiles mmcv with
+# all of its operators, MMCV=torchvision takes torchvision's again.
+set -eu
+cd "$(dirname "$0")/.."
+
+NEEDED_GB=9 # measured: 6.1 for .venv, which shares its files with uv's cache, 2.5 while unpacking
+
+fail() {
+    printf 'error: %s\n' "$*" >&2
+    exit 1
+}
+
+# What the last finished set-up was asked for; it stays until something else is asked for.
+recorded() {
+    sed -n "s/^$1: //p" .venv/setup.stamp 2>/dev/null || true
+}
+
+# uv, if there is none: brought here from the package index.
+provide_uv() {
+    PATH="$PATH:$PWD/.uv/bin"
+    command -v uv >/dev/null && return
+    python3 -m pip install --quiet --target .uv 'uv>=0.9' || fail \
+        "there is no uv, and python3 -m pip cannot bring it: see above; check the network, or" \
+        "install uv (https://docs.astral.sh/uv) or pip (Debian: apt install python3-pip)"
+}
+
+# Names of packages of which a file is missing or has another size than the wheel's list says.
+damaged() {
+    .venv/bin/python -I - <<'EOF'
+import csv
+from importlib.metadata import distributions
+from os import stat
+
+def size_on_disk(path):
+    try:
+        return stat(path).st_size
+    except OSError:
+        return None
+
+for package in distributions():
+    files = csv.reader((package.read_text("RECORD") or "").splitlines())
+    sizes = {package.locate_file(path): int(size) for path, _, size in files if size}
+    if any(size_on_disk(path) != size for path, size in sizes.items()):
+        print(package.name)
+EOF
+}
+
+# mmcv, compiled for the installed torch, in a cache of its own: uv knows a build by its version.
+compile_mmcv() {
+    built_for=$(.venv/bin/python -c 'import sys, torch; print(sys.implementation.cache_tag, torch.__version__)')
+    echo "compiling mmcv for $built_for: about 8 minutes on 2 cores, unless it is in the cache"
+    uv pip install --quiet 'setuptools<82' wheel ninja psutil packaging
+    CFLAGS="${CFLAGS:-} -g0" MAX_JOBS=$(nproc) uv pip install --no-deps --no-build-isolation \
+        --reinstall-package onedl-mmcv --cache-dir "$(uv cache dir)/mmcv/$built_for" \
+        "$(grep -o '^onedl-mmcv==[0-9.]*' requirements.lock)"
+}
+
+check_disk() {
+    free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024 / 1024) }')
+    [ -d .venv ] || [ "$free" -ge "$NEEDED_GB" ] || fail \
+        "set-up needs $NEEDED_GB GB free on the disk of $PWD, which has $free GB: free some space," \
+        "or clone onto another disk"
+}
+
+set_up() {
+    echo "[1/3] Python $PYTHON in .venv"
+    uv venv --quiet --clear --no-project --python "$PYTHON" .venv
+    echo "[2/3] packages: about 2.5 GB to download the first time, then half a minute"
+    uv pip install --no-deps --require-hashes --compile-bytecode -r requirements.lock
+    [ "$MMCV" = torchvision ] || compile_mmcv
+    echo "[3/3] this project, editable"
+    uv pip install --no-deps --editable .
+    .venv/bin/python -c 'import cv2, mmcv.ops, selfpatch'
+}
+
+exec 9<tools/setup.sh
+flock -n 9 || { echo "another set-up works in this folder: waiting for it" && flock 9; }
+
+[ -n "${PYTHON:=$(recorded PYTHON)}" ] || PYTHON='>=3.11,<3.15'
+[ -n "${MMCV:=$(recorded MMCV)}" ] || MMCV=torchvision
+case $MMCV in torchvision | compiled) ;; *) fail "MMCV=$MMCV; give torchvision or compiled" ;; esac
+stamp="PYTHON: $PYTHON
+MMCV: $MMCV
+folder: $PWD
+inputs: $(cat requirements.lock setup.cfg pyproject.toml tools/setup.sh | sha256sum)"
+found=
+if [ "$(cat .venv/setup.stamp 2>/dev/null)" = "$stamp" ] && found=$(damaged 2>/dev/null); then
+    [ -n "$found" ] || { echo "set-up is current" && exit; }
+    echo "damaged, so set up anew:" $found
+fi
+
+provide_uv
+check_disk
+trap 'exit 130' INT TERM
+trap 'echo "set-up did not come to its end: make setup goes on from here" >&2' EXIT
+export VIRTUAL_ENV="$PWD/.venv"
+rm -f .venv/setup.stamp
+[ -z "$found" ] || uv cache clean --quiet $found # files in .venv are those in the cache
+set_up
+printf '%s\n' "$stamp" >.venv/setup.stamp
+trap - EXIT
