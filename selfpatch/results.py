@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,7 @@ def write_result(
         settings=settings or {},
         device=device_name(),
         versions=installed_versions(),
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     with atomic_write(path, "w") as file:
         json.dump(asdict(result), file, indent=1)

@@ -24,6 +24,7 @@ from selfpatch.table import build_table
 # pycocotools' decoded arrays predate NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+BUDGET = Budget(images=6, detection=4, segmentation=2)
 SIZES = Sizes(pretraining=2, coco_train=2, coco_val=5, ade_train=1, ade_val=2, frames=3, height=96)
 
 
@@ -165,17 +166,17 @@ def test_a_broken_coco_file_is_one_sentence(data, tmp_path):
     broken.write_text("{")
     found = find_data(tmp_path / "data", tmp_path, SIZES)
     with pytest.raises(InputError, match="is no COCO instances file"):
-        plan(found, tmp_path / "work", Budget())
+        plan(found, tmp_path / "work", BUDGET)
 
 
 def test_a_file_as_work_dir_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write to"):
-        demo(None, tmp_path / "file")
+        demo(None, tmp_path / "file", BUDGET)
 
 
 def test_both_methods_get_the_same_budget_and_dino_its_class_token(data, tmp_path):
-    steps = {step.name: step for step in plan(data, tmp_path, Budget(images=6, detection=4))}
+    steps = {step.name: step for step in plan(data, tmp_path, BUDGET)}
     assert len(steps) == 12
     for name in ("pretrain DINO", "pretrain SelfPatch"):
         assert "train_cfg.max_epochs=3" in steps[name].command
@@ -190,7 +191,7 @@ def test_both_methods_get_the_same_budget_and_dino_its_class_token(data, tmp_pat
 
 
 def test_a_change_of_the_projects_own_code_runs_its_steps_again(data, tmp_path):
-    pretrain = next(iter(plan(data, tmp_path, Budget())))
+    pretrain = next(iter(plan(data, tmp_path, BUDGET)))
     files = {path.name for path in pretrain.inputs}
     assert {"vit.py", "loop.py", "demo_selfpatch.py"} <= files
     assert not {"report.py", "table.py"} & files

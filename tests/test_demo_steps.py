@@ -2,18 +2,22 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from selfpatch.demo.steps import Step, clock, run_steps
+from selfpatch.demo.processes import run_steps
+from selfpatch.demo.progress import clock
+from selfpatch.demo.steps import Step
 from selfpatch.errors import InputError
 
 
 def step(folder: Path, name: str, code: str, **changes) -> Step:
     output = folder / name / "out.txt"
-    program = f"import pathlib, time\nout = pathlib.Path({str(output)!r})\n{code}"
-    fields = dict(name=name, command=("-c", program), folder=folder / name, output=output)
+    program = folder / f"{name}.py"
+    program.write_text(f"import pathlib, time\nout = pathlib.Path({str(output)!r})\n{code}")
+    fields = dict(name=name, command=(str(program),), folder=folder / name, output=output)
     return Step(**{**fields, **changes})
 
 
@@ -50,7 +54,7 @@ def test_a_step_runs_again_when_something_changed(tmp_path, change):
     if change == "input":
         source.write_text("after!")
     elif change == "command":
-        second = step(tmp_path, "one", COUNT + "\n", inputs=(source.parent,))
+        second = replace(first, command=(*first.command, "--again"))
     else:
         first.output.unlink()
     run_steps([second], at_once=1, threads=1)
@@ -140,7 +144,7 @@ def test_a_failure_stops_the_others(tmp_path):
 def test_a_terminated_run_takes_its_steps_along(tmp_path):
     pid = tmp_path / "pid"
     code = f"import os, signal\npathlib.Path({str(pid)!r}).write_text(str(os.getpid()))\n"
-    end = "os.kill(os.getppid(), signal.SIGTERM)\ntime.sleep(60)"
+    end = f"os.kill({os.getpid()}, signal.SIGTERM)\ntime.sleep(60)"
     with pytest.raises(SystemExit) as caught:
         run_steps([step(tmp_path, "one", code + end)], at_once=1, threads=1)
     assert caught.value.code == 143

@@ -35,12 +35,19 @@ class Budget:
     Attributes:
         images: Images seen in pretraining, over all epochs.
         detection: Images seen by Mask R-CNN, over all epochs.
-        segmentation: Iterations of each of the two segmenters; as their configs say, if None.
+        segmentation: Iterations of each of the two segmenters.
     """
 
-    images: int = 2560
-    detection: int = 144
-    segmentation: int | None = None
+    images: int
+    detection: int
+    segmentation: int
+
+
+SCALES = {
+    "small": Budget(images=1024, detection=48, segmentation=30),
+    "full": Budget(images=2560, detection=144, segmentation=100),
+}
+"""Minutes on a laptop, and three times that."""
 
 
 def find_data(folder: str | os.PathLike[str] | None, work_dir: Path, sizes: Sizes) -> Data:
@@ -148,9 +155,8 @@ def segmentation(
     """``tools/finetune.py mmseg``: UperNet or Semantic FPN, validated once, at the end."""
     work_dir = folder / task
     model = task.removeprefix("ade20k-")
-    options: tuple[str, ...] = (f"val_evaluator.output_dir={work_dir / 'maps'}",)
-    if budget.segmentation is not None:
-        options += shortened(budget.segmentation)
+    maps = f"val_evaluator.output_dir={work_dir / 'maps'}"
+    options = (maps, *shortened(budget.segmentation))
     config = f"mmseg_configs/{model}_selfpatch-small_ade20k-128x128.py"
     return finetuning(f"{name} on {METHODS[method]}", method, config, work_dir, options, data)
 

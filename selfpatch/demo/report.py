@@ -13,7 +13,7 @@ from selfpatch.atomic import atomic_write
 from selfpatch.demo import figures
 from selfpatch.demo.figures import Picture, Run
 from selfpatch.demo.plan import Data
-from selfpatch.demo.steps import clock
+from selfpatch.demo.progress import clock
 from selfpatch.errors import InputError
 from selfpatch.results import device_name, installed_versions
 from selfpatch.table import ORIGIN_HEADER, Table, version_list

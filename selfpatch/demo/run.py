@@ -8,8 +8,9 @@ from pathlib import Path
 from selfpatch.demo.data import Sizes
 from selfpatch.demo.figures import Run
 from selfpatch.demo.plan import METHODS, Budget, find_data, plan
+from selfpatch.demo.processes import import_once, run_steps
+from selfpatch.demo.progress import clock
 from selfpatch.demo.report import Made, write_report
-from selfpatch.demo.steps import clock, run_steps
 from selfpatch.errors import InputError
 from selfpatch.results import read_results
 from selfpatch.table import Table, build_table
@@ -19,7 +20,7 @@ from selfpatch.table_formats import summary
 def demo(
     folder: str | os.PathLike[str] | None,
     work_dir: str | os.PathLike[str],
-    budget: Budget | None = None,
+    budget: Budget,
     sizes: Sizes | None = None,
 ) -> Table:
     """Run everything that is not finished yet; print the table and write ``report.html``.
@@ -39,12 +40,13 @@ def demo(
         work_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot write to {work_dir} ({error}); give another --work-dir") from None
+    import_once()
     cores = len(os.sched_getaffinity(0))
     at_once = min(2, cores)
     if folder is None:
         print("making small data (some ten seconds the first time)", flush=True)
     data = find_data(folder, work_dir, sizes or Sizes())
-    steps = plan(data, work_dir, budget or Budget())
+    steps = plan(data, work_dir, budget)
     print(f"data: {data.description}")
     print(f"{len(steps)} steps, {at_once} at a time; output in {work_dir}", flush=True)
     seconds = run_steps(steps, at_once, threads=max(1, cores // at_once))
