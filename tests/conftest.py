@@ -10,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
+from tests.data.drawn_images import draw_images
 
 
 def _folder(variable: str, default: str) -> Path:
@@ -52,7 +53,5 @@ def seeded() -> None:
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Fourteen small images, see :func:`tests.tiny_pretraining.draw_images`."""
-    from tests.tiny_pretraining import draw_images
-
+    """Fourteen small images, see :func:`tests.data.drawn_images.draw_images`."""
     return draw_images(tmp_path_factory.mktemp("images"))

@@ -3,8 +3,6 @@
 import argparse
 import math
 
-import mmdet.registry
-import mmseg.registry
 import pytest
 import torch
 from mmengine.registry import MODELS
@@ -41,7 +39,11 @@ def test_an_unscaled_level_is_the_trunks_own_map():
         assert ours.equal(trunks)
 
 
+@pytest.mark.slow
 def test_both_hosts_find_the_one_registered_class():
+    import mmdet.registry
+    import mmseg.registry
+
     for registry in (MODELS, mmdet.registry.MODELS, mmseg.registry.MODELS):
         assert registry.get("SelfPatchViT") is SelfPatchViT
 

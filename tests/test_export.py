@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,8 @@ from selfpatch.errors import InputError
 from selfpatch.export import export_timm
 from selfpatch.export_onnx import export_onnx, resized
 from selfpatch.models.trunks import build_trunk, trunk_from
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 SMALL = {"depth": 2, "image_size": 64}
 TRUNKS: dict[str, Any] = {
     "SelfPatch": lambda: build_trunk("vit_tiny", **SMALL, final_norm=True),
@@ -59,6 +58,7 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
     model.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"), strict=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DINOv2", "SelfPatch", "ResNet-50", "Swin"])
 def test_onnx_gives_equal_tokens_at_any_size_and_knows_its_origin(name, tmp_path):
     pytest.importorskip("onnxscript", reason="needs the extra `export`")

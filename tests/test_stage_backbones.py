@@ -1,4 +1,4 @@
-"""Swin and ResNet as backbones of the hosts, and the neck of ViTDet."""
+"""Swin and ResNet as backbones of the hosts, and the ViT's windows there."""
 
 import math
 from typing import Any
@@ -14,7 +14,6 @@ from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import Swin
 from selfpatch.models.trunks import Trunk
 from selfpatch.models.vit import build_vit
-from selfpatch.pyramid import SimplePyramid
 
 SWIN: dict[str, Any] = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8)}
 
@@ -131,17 +130,3 @@ def test_windows_are_an_option_of_the_vit():
     assert not torch.allclose(ours[2], theirs[2], atol=1e-2)
     windowed.window_size = 7
     assert all(a.equal(b) for a, b in zip(windowed(images), theirs, strict=True))
-
-
-@torch.no_grad()
-def test_vitdets_neck_has_each_level_for_itself_and_one_more():
-    neck = SimplePyramid([8, 8], 16)
-    maps = [torch.randn(1, 8, 6, 10), torch.randn(1, 8, 3, 5)]
-    levels = neck(maps)
-    assert [tuple(level.shape) for level in levels] == [
-        (1, 16, 6, 10),
-        (1, 16, 3, 5),
-        (1, 16, 2, 3),
-    ]
-    assert levels[2].equal(levels[1][..., ::2, ::2])
-    assert neck([torch.zeros_like(maps[0]), maps[1]])[1].equal(levels[1])

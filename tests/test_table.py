@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,7 @@ from selfpatch.published import PUBLISHED
 from selfpatch.results import TASKS, Result, read_results
 from selfpatch.table import build_table, version_list
 from selfpatch.table_formats import to_html, to_markdown, to_text
-
-ROOT = Path(__file__).resolve().parents[1]
+from tests import ROOT
 
 
 def result(task="ade20k-upernet", method="dino", value=10.0, mark="a", **changes) -> Result:

@@ -36,7 +36,9 @@ class ImageShards:
         self.shards = list_shards(pattern)
         with ThreadPoolExecutor(16) as pool:
             entries = list(pool.map(index_shard, self.shards))
-        names, offsets, sizes = (list(chain.from_iterable(parts)) for parts in zip(*entries, strict=True))
+        names, offsets, sizes = (
+            list(chain.from_iterable(parts)) for parts in zip(*entries, strict=True)
+        )
         if not names:
             raise InputError(f"{pattern} holds no image ({', '.join(EXTENSIONS)})")
         # Arrays, which the data loader's workers share.

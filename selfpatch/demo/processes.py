@@ -32,7 +32,9 @@ FORKED = multiprocessing.get_context("forkserver")
 
 
 def import_once() -> None:
-    """Start the process from which all others are forked; it imports while others work.
+    """Start the process from which all others are forked, unless it runs already.
+
+    It imports while others work.
 
     What the imports print belongs to no step and is dropped; should one fail, each step says so.
     """
@@ -72,6 +74,7 @@ def run_steps(steps: Sequence[Step], at_once: int, threads: int) -> dict[str, fl
     Raises:
         InputError: A step failed; the sentence names its log.
     """
+    import_once()
     progress, seconds, running = Progress(steps, at_once), dict[str, float](), list[Running]()
     waiting, taken = list(steps), dict[str, float]()
     with stopped_at_the_end(running):

@@ -22,7 +22,7 @@ class MmcvExtension:
         from importlib.util import find_spec, spec_from_file_location
 
         package = find_spec("selfpatch")  # found, not imported
-        if package is None:
+        if package is None or not package.submodule_search_locations:
             return None
         folder = package.submodule_search_locations[0]
         return spec_from_file_location(name, f"{folder}/hosts/mmcv_ext.py")

@@ -1,0 +1,77 @@
+"""k-NN, DAVIS and the spread of tokens while a run trains."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from selfpatch.engine.launch import evaluations
+from selfpatch.engine.monitoring import effective_rank, knn_classify, mean_similarity
+from selfpatch.errors import InputError
+from tests.engine.tiny_pretraining import train
+
+
+def test_nearest_neighbours_vote_with_their_similarity():
+    bank, queries = (F.normalize(torch.randn(n, 5), dim=-1) for n in (12, 7))
+    labels = torch.randint(0, 3, (12,))
+    predicted = []
+    for query in queries:
+        similarity = [float(query @ key) for key in bank]
+        nearest = sorted(range(12), key=lambda i: -similarity[i])[:4]
+        votes = [
+            sum(math.exp(similarity[i] / 0.07) for i in nearest if labels[i] == c) for c in range(3)
+        ]
+        predicted.append(votes.index(max(votes)))
+    assert knn_classify(queries, bank, labels, k=4, temperature=0.07).tolist() == predicted
+
+
+def test_spread_of_tokens_by_hand():
+    tokens = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]]])  # cosines 0, -1, 0
+    assert mean_similarity(tokens) == pytest.approx(-1 / 3)
+    assert effective_rank(torch.eye(4) * 3) == pytest.approx(4.0)
+    assert effective_rank(torch.ones(5, 3)) == pytest.approx(1.0, abs=1e-2)
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    (path,) = work_dir.glob("*/vis_data/scalars.json")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_evaluations_are_logged_before_and_during_training(images, real_data, tmp_path):
+    hooks = evaluations(knn=(str(images), str(images)))
+    hooks += evaluations(davis=str(davis_excerpt(real_data, tmp_path)))
+    train("demo_selfpatch.py", images, tmp_path / "run", hooks=hooks)
+    lines = scalars(tmp_path / "run")
+    knn = [(line["epoch"], line["knn_top1"]) for line in lines if "knn_top1" in line]
+    assert [epoch for epoch, _ in knn] == [0, 1, 2]
+    assert all(0 <= value <= 100 for _, value in knn)
+    davis = [line["davis_j_and_f"] for line in lines if "davis_j_and_f" in line]
+    assert len(davis) == 3
+    assert all(0 < value < 100 for value in davis)
+    spread = [line for line in lines if "token_rank" in line]
+    assert all(line["token_rank"] >= 1 and abs(line["token_similarity"]) <= 1 for line in spread)
+
+
+def davis_excerpt(real_data: Path, folder: Path) -> Path:
+    """Four frames of a sequence in DAVIS's layout."""
+    for kind, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        target = folder / "davis" / kind / "480p" / "dog"
+        target.mkdir(parents=True)
+        for path in sorted((real_data / "davis" / kind / "480p/dog").glob(f"*.{suffix}"))[:4]:
+            (target / path.name).symlink_to(path)
+    names = folder / "davis/ImageSets/2017"
+    names.mkdir(parents=True)
+    (names / "val.txt").write_text("dog\n")
+    return folder / "davis"
+
+
+def test_an_image_without_a_class_is_named(images, tmp_path):
+    (tmp_path / "flat").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "flat/1.png")
+    hooks = evaluations(knn=(str(tmp_path / "flat"), str(images)))
+    with pytest.raises(InputError, match=r"1\.png is in no class's folder"):
+        train("demo_dino.py", images, tmp_path / "run", hooks=hooks)

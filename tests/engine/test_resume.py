@@ -1,0 +1,129 @@
+"""A run that was killed goes on as if nothing had happened; several processes train as one."""
+
+import shutil
+
+import pytest
+import torch
+
+from selfpatch.checkpoint import fingerprint
+from selfpatch.engine.checkpoints import newest
+from tests.engine.tiny_pretraining import (
+    ACCUMULATED,
+    CONFIG_OPTIONS,
+    EVERY_STEP,
+    KEEP_ALL,
+    command,
+    launch,
+    train,
+    weights,
+)
+
+MOBY = "selfpatch-moby_vit-s16_8xb64-300e_in1k.py"
+MOBY_OPTIONS = {
+    **{k: v for k, v in CONFIG_OPTIONS["demo_selfpatch.py"].items() if "views.2" not in k},
+    "model.objective.out_dim": 8,
+    "model.objective.queue_size": 12,
+    "model.selfpatch.patch_head.hidden_dim": 16,
+}
+MOBY_OPTIONS.pop("model.objective.num_prototypes")
+
+
+def run(config, images, work_dir, options, processes=1, resume=False) -> None:
+    line = command(config, images, work_dir, options, processes)
+    process = launch([*line[: line.index("--data")], *(["--resume"] * resume),
+                      *line[line.index("--data") :]])  # fmt: skip
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors[-2000:]
+
+
+def killed(config, images, work_dir, options, processes, kill_at: int) -> None:
+    """Run until every process SIGKILLs itself."""
+    loop = {
+        "custom_imports.imports": "[selfpatch.engine,tests.engine.killed_loop]",
+        "train_cfg.type": "KilledLoop",
+        "train_cfg.kill_at": kill_at,
+    }
+    process = launch(command(config, images, work_dir, {**options, **loop}, processes))
+    errors = process.communicate()[1]
+    assert process.returncode == -9 or "SIGKILL" in errors, errors[-2000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "options", "processes", "kill_at"),
+    [
+        ("demo_selfpatch.py", CONFIG_OPTIONS["demo_selfpatch.py"] | ACCUMULATED, 1, 9),
+        (MOBY, MOBY_OPTIONS, 1, 4),
+        (MOBY, MOBY_OPTIONS | {"optim_wrapper.precision": "bf16"}, 2, 7),
+        ("demo_selfpatch.py", CONFIG_OPTIONS["demo_selfpatch.py"] | {"sharded": True}, 2, 6),
+    ],
+    ids=["accumulated", "queues and batch norm", "two processes in bf16", "sharded"],
+)
+def test_a_killed_run_resumes_to_the_same_weights(
+    config, options, processes, kill_at, images, tmp_path
+):
+    options = {**options, **EVERY_STEP}
+    last = "iter_24.pth" if "optim_wrapper.accumulative_counts" in options else "iter_12.pth"
+    stopped = tmp_path / "stopped"
+    killed(config, images, stopped, options, processes, kill_at)
+    assert newest(stopped)[0].name == f"iter_{kill_at // 2 * 2}.pth"
+    run(config, images, stopped, options, processes, resume=True)
+    run(config, images, tmp_path / "whole", options, processes)
+    whole, resumed = (weights(tmp_path / name, last) for name in ("whole", "stopped"))
+    assert fingerprint(resumed) == fingerprint(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", ["demo_selfpatch.py", MOBY])
+def test_two_processes_train_as_one_with_the_same_images_per_step(config, images, tmp_path):
+    """Weights agree within fp32 rounding; drop path differs by process, so it is off.
+
+    A key's bias changes no attention, so that its gradient is rounding alone, which Adam blows up.
+    """
+    options = MOBY_OPTIONS if config == MOBY else CONFIG_OPTIONS[config]
+    options = {**options, "model.backbone.drop_path_rate": 0.0}
+    run(config, images, tmp_path / "one", options)
+    run(config, images, tmp_path / "two", options, processes=2)
+    one, two = (weights(tmp_path / name, "epoch_2.pth") for name in ("one", "two"))
+    for name, value in one.items():
+        if "attn.k.bias" not in name and "qkv.bias" not in name:
+            torch.testing.assert_close(two[name], value, atol=1e-4, rtol=0, msg=name)
+
+
+@pytest.mark.slow
+def test_a_sharded_model_trains_as_a_whole_one(images, tmp_path):
+    options = CONFIG_OPTIONS["demo_selfpatch.py"]
+    for sharded in (False, True):
+        work_dir = tmp_path / f"sharded={sharded}"
+        run("demo_selfpatch.py", images, work_dir, options | {"sharded": sharded}, processes=2)
+    whole, parts = (weights(tmp_path / f"sharded={s}", "epoch_2.pth") for s in (False, True))
+    for name, value in whole.items():
+        if "attn.k.bias" not in name and "qkv.bias" not in name:
+            torch.testing.assert_close(parts[name], value, atol=1e-6, rtol=0, msg=name)
+
+
+def test_accumulated_batches_train_as_one_batch(images, tmp_path):
+    same = {"model.backbone.drop_path_rate": 0.0}
+    accumulated = {**same, "optim_wrapper.accumulative_counts": 2}
+    config = "demo_selfpatch.py"
+    one = weights(train(config, images, tmp_path / "one", **same), "epoch_2.pth")
+    two = weights(train(config, images, tmp_path / "two", **accumulated), "epoch_2.pth")
+    for name, value in one.items():
+        if "attn.k.bias" not in name and "qkv.bias" not in name:
+            torch.testing.assert_close(two[name], value, atol=1e-5, rtol=0, msg=name)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_a_run_in_low_precision_resumes_with_its_loss_scale(precision, images, tmp_path):
+    options = {**KEEP_ALL, "optim_wrapper.precision": precision}
+    whole = train("demo_selfpatch.py", images, tmp_path / "whole", **options)
+    scaler = torch.load(whole / "epoch_1.pth", weights_only=True)["optimizer"]["scaler"]
+    assert bool(scaler) == (precision == "fp16")
+    resumed = tmp_path / "resumed"
+    resumed.mkdir()
+    shutil.copy(whole / "epoch_1.pth", resumed)
+    train("demo_selfpatch.py", images, resumed, resume=True, **options)
+    expected, found = (weights(folder, "epoch_2.pth") for folder in (whole, resumed))
+    assert fingerprint(found) == fingerprint(expected)
+    exact = weights(train("demo_selfpatch.py", images, tmp_path / "fp32"), "epoch_2.pth")
+    assert fingerprint(exact) != fingerprint(expected)

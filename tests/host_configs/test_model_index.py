@@ -1,0 +1,53 @@
+"""The index that OpenMMLab's tools read: complete, and every number is a published one."""
+
+from pathlib import Path
+
+from mmengine.fileio import load
+
+from selfpatch.published import PUBLISHED
+from tests import ROOT
+
+MOBY = {  # README of Transformer-SSL
+    "mask-rcnn_selfpatch-swin-t_fpn_1x_coco": {"box AP": 43.6, "mask AP": 39.6},
+    "upernet_selfpatch-swin-t_160k_ade20k-512x512": {"mIoU": 44.1},
+}
+TASKS = {"mask-rcnn": "coco-mask-rcnn", "upernet": "ade20k-upernet",
+         "semantic-fpn": "ade20k-semantic-fpn"}  # fmt: skip
+METRICS = {"box AP": "AP-box", "mask AP": "AP-mask", "mIoU": "mIoU"}
+
+
+def read(name: str) -> dict:
+    return load(ROOT / name)
+
+
+def models() -> list[dict]:
+    return [model for name in read("model-index.yml")["Import"] for model in read(name)["Models"]]
+
+
+def test_every_config_is_listed_in_a_collection_that_exists():
+    configs = {str(p.relative_to(ROOT)) for p in ROOT.glob("mm*_configs/*.py")}
+    assert {model["Config"] for model in models()} == configs
+    names = [model["Name"] for model in models()]
+    assert len(set(names)) == len(names)
+    for name in read("model-index.yml")["Import"]:
+        content = read(name)
+        collections = {collection["Name"] for collection in content["Collections"]}
+        assert {model["In Collection"] for model in content["Models"]} == collections
+        for collection in content["Collections"]:
+            assert (ROOT / collection["README"]).is_file()
+
+
+def test_every_number_is_a_published_one_and_says_whose():
+    described = [model for model in models() if "Results" in model]
+    assert len(described) == 8
+    for model in described:
+        metadata, stem = model["Metadata"], Path(model["Config"]).stem
+        found = {k: v for result in model["Results"] for k, v in result["Metrics"].items()}
+        if metadata["Pretraining"] == "MoBY":
+            assert found == MOBY[stem]
+            continue
+        method = "dino" if metadata["Pretraining"] == "DINO" else "selfpatch"
+        for name, value in found.items():
+            published = PUBLISHED[TASKS[stem.split("_")[0]], METRICS[name]]
+            assert value == getattr(published, method)
+            assert metadata["Source"].split("; ")[-1] in published.source

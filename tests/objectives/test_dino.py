@@ -1,0 +1,41 @@
+"""DINO's image loss (Eq. 6): against a loop over pairs of views, and by hand."""
+
+import math
+
+import pytest
+import torch
+
+from selfpatch.objectives.dino import DINO
+from tests.objectives.naive import naive_cross_entropy
+
+
+def test_image_loss_equals_a_loop_over_pairs_of_views():
+    loss = DINO(num_prototypes=6)
+    loss.teacher_temp = 0.07
+    loss.center.value.copy_(torch.randn(6))
+    student, teacher = torch.randn(4, 3, 6), torch.randn(2, 3, 6)
+    pairs = [
+        naive_cross_entropy(student[v, b], teacher[t, b], loss.center.value, 0.1, 0.07)
+        for t in range(2)
+        for v in range(4)
+        if v != t
+        for b in range(3)
+    ]
+    expected = sum(pairs) / len(pairs)
+    assert float(loss(student, teacher)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_two_prototypes_by_hand():
+    """Equal teacher logits make a target of one half each: the loss is ln 2 for an even student."""
+    loss = DINO(num_prototypes=2)
+    even = torch.zeros(2, 1, 2)
+    assert float(loss(even, even)) == pytest.approx(math.log(2))
+
+
+def test_center_moves_a_tenth_of_the_way_to_the_mean_of_the_views_it_looks_at():
+    teacher = torch.tensor([1.0, 1.0, 4.0]).view(3, 1, 1).expand(3, 2, 5)
+    for views, mean in [("all", 2.0), ("global", 1.0)]:
+        loss = DINO(num_prototypes=5, center_views=views)
+        loss.update(teacher)
+        loss.finish_step()
+        assert loss.center.value.tolist() == pytest.approx([0.1 * mean] * 5)

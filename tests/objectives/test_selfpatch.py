@@ -1,0 +1,20 @@
+"""The patch loss (Eq. 7), view by view."""
+
+import pytest
+import torch
+
+from selfpatch.objectives.selfpatch import SelfPatchLoss
+from tests.objectives.naive import naive_cross_entropy
+
+
+def test_patch_loss_counts_every_view_alike():
+    loss = SelfPatchLoss(num_prototypes=5)
+    student = [torch.randn(2, 3, 9, 5), torch.randn(1, 3, 4, 5)]
+    teacher = [torch.randn_like(logits) for logits in student]
+    per_view = []
+    for own, summary in zip(student, teacher, strict=True):
+        for view in range(len(own)):
+            rows = zip(own[view].flatten(0, 1), summary[view].flatten(0, 1), strict=True)
+            values = [naive_cross_entropy(s, t, loss.center.value, 0.1, 0.04) for s, t in rows]
+            per_view.append(sum(values) / len(values))
+    assert float(loss(student, teacher)) == pytest.approx(sum(per_view) / 3, rel=1e-5)

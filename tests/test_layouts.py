@@ -1,0 +1,49 @@
+"""Published layouts: what comes out gives the tokens of the code that the layout belongs to."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from selfpatch.checkpoint import load_backbone, read_file
+from tests.published_layouts import LAYOUTS, vit, write
+
+
+@torch.no_grad()
+def tokens_of(model: Any, images: torch.Tensor) -> torch.Tensor:
+    """Tokens after the last norm, or a ResNet's last map."""
+    if hasattr(model, "forward_features"):
+        return model.forward_features(images).flatten(1, -2)
+    return nn.Sequential(*list(model.children())[:-2])(images).flatten(2).transpose(1, 2)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_gives_the_tokens_of_its_own_code(name, tmp_path):
+    build, layout, method = LAYOUTS[name]
+    model = build().eval()
+    for parameter in model.parameters():  # so that no bias, norm or scale is a neutral element
+        parameter.add_(0.1 * torch.randn_like(parameter))
+    for key, buffer in model.named_buffers():
+        if "running_" in key:
+            buffer.add_(torch.rand_like(buffer))
+    content = layout(model)
+    path = write(content, tmp_path / "c.pth")
+    trunk, info = load_backbone(path)
+    images = torch.randn(2, 3, 70 if "DINOv2" in name else 64, 70 if "DINOv2" in name else 64)
+    found = trunk.norm(trunk(images))
+    torch.testing.assert_close(found, tokens_of(model, images), atol=1e-4, rtol=1e-4)
+    assert info.method == method
+    state, _, report = read_file(path)
+    wrapper = next((key for key in ("teacher", "model", "state_dict") if key in content), None)
+    keys = set(content if wrapper is None else {**content.pop(wrapper), **content})
+    assert set(report.used) | set(report.ignored) == keys
+    assert set(report.used.values()) == set(state)
+
+
+def test_safetensors_of_others_are_read(tmp_path):
+    model = vit().eval()
+    trunk, _ = load_backbone(write(model.state_dict(), tmp_path / "model.safetensors"))
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(trunk.norm(trunk(images)), tokens_of(model, images))

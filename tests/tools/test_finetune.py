@@ -1,0 +1,169 @@
+"""Fine-tuning under the hosts' own tools: train, save, resume, test, results, bad input."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from selfpatch import build_vit
+from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.demo.data import Sizes, generate
+from tests import ROOT
+
+pytestmark = pytest.mark.slow
+
+HOSTS = {
+    "mmdet": (
+        "mmdet_configs/mask-rcnn_selfpatch-small_fpn_coco.py",
+        "coco-mask-rcnn",
+        {"AP-box", "AP-mask"},
+        ["train_dataloader.dataset.indices=4", "val_dataloader.dataset.indices=2"],
+        ["train_cfg.max_epochs=1"],
+        ["train_cfg.max_epochs=2"],
+        "epoch_{}.pth",
+    ),
+    "mmseg": (
+        "mmseg_configs/semantic-fpn_selfpatch-small_ade20k-128x128.py",
+        "ade20k-semantic-fpn",
+        {"mIoU"},
+        ["val_dataloader.dataset.indices=2", "train_cfg.val_interval=2"],
+        ["train_cfg.max_iters=2", "default_hooks.checkpoint.interval=2"],
+        ["train_cfg.max_iters=4", "default_hooks.checkpoint.interval=2"],
+        "iter_{}.pth",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    sizes = Sizes(pretraining=1, coco_train=4, coco_val=2, ade_train=4, ade_val=2, frames=3)
+    return generate(tmp_path_factory.mktemp("data") / "tiny", sizes)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    vit = build_vit("vit_tiny", depth=6, image_size=96)
+    path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
+    save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
+    return path
+
+
+def run(command: list[str], data: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command from another folder than the project's."""
+    environment = {
+        **os.environ,
+        "COCO_ROOT": str(data / "coco"),
+        "ADE20K_ROOT": str(data / "ade20k"),
+    }
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True
+    )
+
+
+def stock_tool(host: str, name: str) -> str:
+    spec = importlib.util.find_spec(host)
+    assert spec is not None
+    assert spec.origin is not None
+    return str(Path(spec.origin).parent / ".mim/tools" / name)
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_train_save_resume_and_test(host, data, weights, tmp_path):
+    """Training through our door, resuming and testing through the host's own tools."""
+    config, task, metrics, small, first, second, checkpoint = HOSTS[host]
+    work_dir = ["--work-dir", str(tmp_path / "work")]
+    init = f"model.backbone.init_cfg.checkpoint={weights}"
+    config = str(ROOT / config)
+    command = [str(ROOT / "tools/finetune.py"), host, config, *work_dir, "--cfg-options", init]
+    done = run([*command, *small, *first], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((tmp_path / "work/results.json").read_text())
+    assert result["task"] == task
+    assert result["metrics"].keys() == metrics
+    assert result["backbone"]["method"] == "dino"
+    assert result["dataset"].startswith(str(data))
+    step = 1 if host == "mmdet" else 2
+
+    command = [stock_tool(host, "train.py"), config, *work_dir, "--resume", "--cfg-options", init]
+    done = run([*command, *small, *second], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert f"resumed epoch: {1 if host == 'mmdet' else 0}" in done.stdout + done.stderr
+    last = tmp_path / "work" / checkpoint.format(2 * step)
+    assert last.is_file()
+
+    (tmp_path / "work/results.json").unlink()
+    command = [stock_tool(host, "test.py"), config, str(last), *work_dir, "--cfg-options"]
+    done = run([*command, "test_dataloader.dataset.indices=2"], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    tested = json.loads((tmp_path / "work/results.json").read_text())
+    assert tested["backbone"]["fingerprint"] == result["backbone"]["fingerprint"]
+    assert tested["settings"]["iterations"] == 4
+
+
+def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, weights, tmp_path):
+    config = str(ROOT / HOSTS["mmseg"][0])
+    model = tmp_path / "model.pth"
+    small = ["val_dataloader.dataset.indices=1", "test_dataloader.dataset.indices=1"]
+    small += [f"tta_pipeline.1.transforms.0.{i}.scale=(128,{16 * i + 32})" for i in range(6)]
+    torch.save({"state_dict": {}, "meta": {}}, model)
+    command = [stock_tool("mmseg", "test.py"), config, str(model), "--tta"]
+    done = run([*command, "--work-dir", "work", "--cfg-options", *small], data, tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    result = json.loads((tmp_path / "work/results.json").read_text())
+    assert result["settings"]["test"] == "multi-scale, flipped"
+    assert result["metrics"].keys() == {"mIoU"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing.py"], "the config nothing.py does not exist"),
+        ([HOSTS["mmdet"][0], "model.backbone.init_cfg.checkpoint=none.pth"], "none.pth does not"),
+        ([HOSTS["mmdet"][0], "model.backbone.patchsize=8"], "patchsize"),
+        ([HOSTS["mmdet"][0], "model.backbone.patch_size=8"], "does not fit this backbone"),
+        ([HOSTS["mmdet"][0], "model.type=MaskRCN"], "MaskRCN is not in the"),
+    ],
+)
+def test_bad_input_is_one_sentence(arguments, sentence, data, weights, tmp_path):
+    config, *options = arguments
+    command = [str(ROOT / "tools/finetune.py"), "mmdet", str(ROOT / config) if options else config]
+    init = [f"model.backbone.init_cfg.checkpoint={weights}", *options]
+    done = run([*command, "--cfg-options", *init], data, tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert sentence in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights, tmp_path):
+    command = [str(ROOT / "tools/finetune.py"), "mmseg", str(ROOT / HOSTS["mmseg"][0])]
+    command += ["--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}"]
+    broken = tmp_path / "data/ade20k"
+    shutil.copytree(data / "ade20k", broken)
+    images = sorted((broken / "images/training").iterdir())
+    for image in images:
+        image.write_bytes(image.read_bytes()[:200])
+    done = run(command, tmp_path / "data", tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert "is no readable image" in done.stderr.splitlines()[-1]
+
+    for image in images:
+        image.unlink()
+    done = run(command, tmp_path / "data", tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert done.stderr.splitlines()[-1].endswith("has no image; check the data root")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("host", "variable"), [("mmdet", "COCO_ROOT"), ("mmseg", "ADE20K_ROOT")])
+def test_a_missing_data_root_is_named_with_its_variable(host, variable, tmp_path):
+    command = [str(ROOT / "tools/finetune.py"), host, str(ROOT / HOSTS[host][0])]
+    done = run([*command, "--cfg-options", "model.backbone.init_cfg=None"], tmp_path, tmp_path)
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path}")
+    assert f"does not exist; set {variable} to" in done.stderr.splitlines()[-1]

@@ -1,0 +1,68 @@
+"""Drawings against their laws."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from selfpatch.visualize.pictures import (
+    distinct_colors,
+    draw_instances,
+    heat,
+    highlight,
+    paint_classes,
+    paint_mask,
+    strip,
+    to_input,
+    video_strip,
+)
+
+PICTURE = Image.fromarray(np.full((40, 60, 3), 100, np.uint8))
+
+
+def test_drawings_keep_the_size_of_the_image():
+    assert heat(PICTURE, torch.rand(4, 6), (1, 2)).size == (60, 40)
+    assert heat(PICTURE, torch.ones(4, 6)).size == (60, 40)
+    assert highlight(PICTURE, torch.rand(4, 6) > 0.5, (0, 0)).size == (60, 40)
+    drawn = draw_instances(PICTURE, [[50, 2, 30, 20]], ["a label"], [np.ones((40, 60))])
+    assert drawn.size == (60, 40)
+
+
+def test_highlight_leaves_the_chosen_places_as_they_are():
+    chosen = torch.zeros(4, 6, dtype=torch.bool)
+    chosen[0, 0] = True
+    drawn = np.asarray(highlight(PICTURE, chosen))
+    assert (drawn[:10, :10] == 100).all()
+    assert (drawn[10:, 10:] < 60).all()
+
+
+def test_paint_mask_touches_only_the_mask():
+    mask = np.zeros((40, 60), bool)
+    mask[5, 7] = True
+    drawn = np.asarray(paint_mask(PICTURE, mask, (200, 0, 0), 0.5))
+    assert drawn[5, 7].tolist() == [150, 50, 50]
+    assert (np.delete(drawn.reshape(-1, 3), 5 * 60 + 7, axis=0) == 100).all()
+
+
+def test_a_class_without_a_colour_is_not_painted():
+    classes = np.full((40, 60), 255, np.uint8)
+    classes[0, 0] = 3
+    drawn = np.asarray(paint_classes(PICTURE, classes, {3: (200, 0, 0)}, share=1.0))
+    assert drawn[0, 0].tolist() == [200, 0, 0]
+    assert (drawn[1:] == 100).all()
+
+
+def test_a_hundred_colours_are_all_different():
+    assert len(set(distinct_colors(100))) == 100
+
+
+def test_a_strip_sets_images_side_by_side():
+    assert strip([PICTURE, PICTURE], height=20, gap=4).size == (64, 20)
+    masks = [np.zeros((40, 60), np.uint8), np.full((40, 60), 2, np.uint8)]
+    assert video_strip([PICTURE, PICTURE], masks, height=40).size == (124, 40)
+
+
+def test_input_has_whole_patches_and_imagenets_normalisation():
+    scaled, tensor = to_input(Image.new("RGB", (100, 50), (124, 116, 104)), 16, 96)
+    assert scaled.size == (96, 48)
+    assert tensor.shape == (3, 48, 96)
+    assert tensor.abs().max() < 0.02
