@@ -2,8 +2,8 @@
 # The environment .venv, by uv: `make setup`, or `sh tools/setup.sh` where there is no make.
 #
 # Installs the versions of requirements.lock and this project, and then writes a stamp. A finished
-# set-up is looked at and left alone; an unfinished, outdated or damaged one is made anew, which
-# takes uv's cache and half a minute. PYTHON=3.12 takes that Python; MMCV=compiled compiles mmcv with
+# set-up is looked at and left alone, an outdated one is brought up to date, and an unfinished or
+# damaged one is made anew, which takes uv's cache and half a minute. PYTHON=3.12 takes that Python; MMCV=compiled compiles mmcv with
 # all of its operators, MMCV=torchvision takes torchvision's again.
 set -eu
 cd "$(dirname "$0")/.."
@@ -68,10 +68,12 @@ check_disk() {
 }
 
 set_up() {
-    echo "[1/3] Python $PYTHON in .venv"
-    uv venv --quiet --clear --no-project --python "$PYTHON" .venv
+    if [ -z "$keep" ]; then
+        echo "[1/3] Python $PYTHON in .venv"
+        uv venv --quiet --clear --no-project --python "$PYTHON" .venv
+    fi
     echo "[2/3] packages: about 2.5 GB to download the first time, then half a minute"
-    uv pip install --no-deps --require-hashes --compile-bytecode -r requirements.lock
+    uv pip sync --require-hashes --compile-bytecode requirements.lock
     [ "$MMCV" = torchvision ] || compile_mmcv
     echo "[3/3] this project, editable"
     uv pip install --no-deps --editable .
@@ -84,14 +86,20 @@ flock -n 9 || { echo "another set-up works in this folder: waiting for it" && fl
 [ -n "${PYTHON:=$(recorded PYTHON)}" ] || PYTHON='>=3.11,<3.15'
 [ -n "${MMCV:=$(recorded MMCV)}" ] || MMCV=torchvision
 case $MMCV in torchvision | compiled) ;; *) fail "MMCV=$MMCV; give torchvision or compiled" ;; esac
-stamp="PYTHON: $PYTHON
+asked="PYTHON: $PYTHON
 MMCV: $MMCV
-folder: $PWD
-inputs: $(cat requirements.lock setup.cfg pyproject.toml tools/setup.sh | sha256sum)"
-found=
-if [ "$(cat .venv/setup.stamp 2>/dev/null)" = "$stamp" ] && found=$(damaged 2>/dev/null); then
-    [ -n "$found" ] || { echo "set-up is current" && exit; }
-    echo "damaged, so set up anew:" $found
+folder: $PWD"
+stamp="$asked
+inputs: $(cat requirements.lock setup.cfg tools/*.sh tools/build_backend.py | sha256sum)"
+keep='' found=''
+if [ "$(head -n 3 .venv/setup.stamp 2>/dev/null)" = "$asked" ] && found=$(damaged 2>/dev/null); then
+    if [ -n "$found" ]; then
+        echo "damaged, so set up anew:" $found
+    elif [ "$(cat .venv/setup.stamp)" = "$stamp" ]; then
+        echo "set-up is current" && exit
+    else
+        keep=yes
+    fi
 fi
 
 provide_uv

@@ -148,7 +148,8 @@ def test_total_is_image_loss_plus_weighted_patch_loss(model):
         for b in range(2)
     ]
     assert float(losses["patch_loss"]) == pytest.approx(sum(patch) / 3, rel=1e-4)
-    assert float(losses["cls_loss"]) == pytest.approx(sum(pairs) / len(pairs), rel=1e-4)
+    # Here the image loss happens to be 2e-4: a logarithm's rounding in single precision shows.
+    assert float(losses["cls_loss"]) == pytest.approx(sum(pairs) / len(pairs), rel=1e-4, abs=1e-6)
     total = float(losses["cls_loss"]) + 0.5 * float(losses["patch_loss"])
     assert float(losses["loss"]) == pytest.approx(total, rel=1e-6)
 

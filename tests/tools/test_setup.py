@@ -29,6 +29,8 @@ if [ "$1" = venv ]; then
 fi
 """
 
+READ = ("tools/setup.sh", "tools/build_backend.py", "requirements.lock", "setup.cfg")
+
 
 class Project:
     """A clone with nothing in it but what set-up reads, and the programs it finds."""
@@ -36,7 +38,7 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "a clone"
         (self.folder / "tools").mkdir(parents=True)
-        for name in ("tools/setup.sh", "requirements.lock", "setup.cfg", "pyproject.toml"):
+        for name in READ:
             shutil.copy(ROOT / name, self.folder / name)
         self.bin, self.calls = folder / "bin", folder / "calls"
         self.bin.mkdir()
@@ -70,7 +72,9 @@ def test_a_second_call_finds_everything_done_and_calls_nothing(project):
     first = project.set_up()
     assert first.returncode == 0, first.stderr
     calls = project.calls.read_text().splitlines()
-    assert [line.split()[:2] for line in calls] == [["venv", "--quiet"], *[["pip", "install"]] * 2]
+    assert [line.split()[:2] for line in calls] == [
+        ["venv", "--quiet"], ["pip", "sync"], ["pip", "install"]
+    ]  # fmt: skip
     assert "--require-hashes" in calls[1]
     assert calls[2].endswith("--editable .")
     second = project.set_up()
@@ -88,12 +92,14 @@ def test_a_set_up_that_stopped_is_done_again(project, step):
 
 
 @pytest.mark.parametrize("name", ["requirements.lock", "setup.cfg"])
-def test_a_change_of_what_it_was_made_from_makes_it_anew(project, name):
+def test_a_change_of_what_it_was_made_from_brings_it_up_to_date(project, name):
     project.set_up()
     with (project.folder / name).open("a") as file:
         file.write("# changed\n")
-    project.set_up()
-    assert project.made_anew()
+    assert project.set_up().returncode == 0
+    assert "pip sync" in project.calls.read_text()
+    assert not project.made_anew()
+    assert project.set_up().stdout == "set-up is current\n"
 
 
 def test_a_package_cut_short_is_named_and_installed_from_a_clean_cache(project):
