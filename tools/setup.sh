@@ -3,8 +3,10 @@
 #
 # Installs the versions of requirements.lock and this project, and then writes a stamp. A finished
 # set-up is looked at and left alone, an outdated one is brought up to date, and an unfinished or
-# damaged one is made anew, which takes uv's cache and half a minute. PYTHON=3.12 takes that Python; MMCV=compiled compiles mmcv with
-# all of its operators, MMCV=torchvision takes torchvision's again.
+# damaged one is made anew, out of uv's cache in half a minute.
+#
+# PYTHON=3.12 takes that Python. MMCV=compiled compiles mmcv with all of its operators,
+# MMCV=torchvision takes torchvision's again. Both stay until they are given again.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,7 +26,7 @@ recorded() {
 provide_uv() {
     PATH="$PATH:$PWD/.uv/bin"
     command -v uv >/dev/null && return
-    python3 -m pip install --quiet --target .uv 'uv>=0.9' || fail \
+    python3 -m pip install --quiet --root-user-action=ignore --target .uv 'uv>=0.9' || fail \
         "there is no uv, and python3 -m pip cannot bring it: see above; check the network, or" \
         "install uv (https://docs.astral.sh/uv) or pip (Debian: apt install python3-pip)"
 }
@@ -52,7 +54,8 @@ EOF
 
 # mmcv, compiled for the installed torch, in a cache of its own: uv knows a build by its version.
 compile_mmcv() {
-    built_for=$(.venv/bin/python -c 'import sys, torch; print(sys.implementation.cache_tag, torch.__version__)')
+    built_for=$(.venv/bin/python -c \
+        'import sys, torch; print(f"{sys.implementation.cache_tag}-torch{torch.__version__}")')
     echo "compiling mmcv for $built_for: about 8 minutes on 2 cores, unless it is in the cache"
     uv pip install --quiet 'setuptools<82' wheel ninja psutil packaging
     CFLAGS="${CFLAGS:-} -g0" MAX_JOBS=$(nproc) uv pip install --no-deps --no-build-isolation \
@@ -63,8 +66,8 @@ compile_mmcv() {
 check_disk() {
     free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1024 / 1024) }')
     [ -d .venv ] || [ "$free" -ge "$NEEDED_GB" ] || fail \
-        "set-up needs $NEEDED_GB GB free on the disk of $PWD, which has $free GB: free some space," \
-        "or clone onto another disk"
+        "set-up needs $NEEDED_GB GB free on the disk of $PWD, which has $free GB:" \
+        "free some space, or clone onto another disk"
 }
 
 set_up() {
@@ -76,7 +79,7 @@ set_up() {
     uv pip sync --require-hashes --compile-bytecode requirements.lock
     [ "$MMCV" = torchvision ] || compile_mmcv
     echo "[3/3] this project, editable"
-    uv pip install --no-deps --editable .
+    uv pip install --no-deps --no-build-isolation --editable .
     .venv/bin/python -c 'import cv2, mmcv.ops, selfpatch'
 }
 
@@ -102,8 +105,8 @@ if [ "$(head -n 3 .venv/setup.stamp 2>/dev/null)" = "$asked" ] && found=$(damage
     fi
 fi
 
-provide_uv
 check_disk
+provide_uv
 trap 'exit 130' INT TERM
 trap 'echo "set-up did not come to its end: make setup goes on from here" >&2' EXIT
 export VIRTUAL_ENV="$PWD/.venv"
