@@ -52,12 +52,13 @@ for package in distributions():
 EOF
 }
 
-# mmcv, compiled for the installed torch, in a cache of its own: uv knows a build by its version.
+# mmcv with all operators, against the newest torch that its C++17 compiles with, in a cache of its
+# own: uv knows a build by its version alone and would give it to others.
 compile_mmcv() {
-    built_for=$(.venv/bin/python -c \
-        'import sys, torch; print(f"{sys.implementation.cache_tag}-torch{torch.__version__}")')
-    echo "compiling mmcv for $built_for: about 8 minutes on 2 cores, unless it is in the cache"
-    uv pip install --quiet 'setuptools<82' wheel ninja psutil packaging
+    uv pip install --compile-bytecode 'setuptools<82' wheel ninja psutil packaging \
+        torch==2.11.0 torchvision==0.26.0
+    echo "compiling mmcv: about 8 minutes on 2 cores, unless it is in the cache"
+    built_for=$(.venv/bin/python -c 'import sys; print(sys.implementation.cache_tag)')-torch2.11.0
     CFLAGS="${CFLAGS:-} -g0" MAX_JOBS=$(nproc) uv pip install --no-deps --no-build-isolation \
         --reinstall-package onedl-mmcv --cache-dir "$(uv cache dir)/mmcv/$built_for" \
         "$(grep -o '^onedl-mmcv==[0-9.]*' requirements.lock)"

@@ -133,6 +133,7 @@ def be(command: Sequence[str], environment: dict[str, str], log: str) -> None:
         os.dup2(output, stream.fileno())
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.update(environment)
+    multiprocessing.set_start_method(None, force=True)  # the command's own processes: as ever
     signal.signal(signal.SIGINT, signal.default_int_handler)  # the fork server ignores it
     if "torch" in sys.modules:  # it has read its number of threads when it was imported
         sys.modules["torch"].set_num_threads(int(environment["OMP_NUM_THREADS"]))
