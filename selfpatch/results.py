@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import BackboneInfo
 from selfpatch.errors import InputError
+
+if TYPE_CHECKING:
+    from selfpatch.checkpoint import BackboneInfo
 
 TASKS: dict[str, tuple[str, ...]] = {
     "coco-mask-rcnn": ("AP-box", "AP-mask"),
@@ -68,7 +68,7 @@ def write_result(
     metrics: dict[str, float | None],
     config: str,
     dataset: str,
-    backbone: BackboneInfo,
+    backbone: "BackboneInfo",
     hours: float,
     settings: dict[str, Any] | None = None,
 ) -> Result:
@@ -134,6 +134,8 @@ def check(result: Result) -> None:
 
 def device_name() -> str:
     """The first GPU's name, or the processor's with its number of cores."""
+    import torch  # whoever writes a result has it already; whoever reads one needs none
+
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     model = platform.processor() or platform.machine()
