@@ -165,10 +165,9 @@ def test_results_that_do_not_fit_the_truth_are_named(command, davis, tmp_path, c
     assert "two/00003.png is 8x8, but" in errors
 
 
-def test_an_empty_list_and_a_text_file_as_weights_are_one_sentence(davis, tmp_path):
+def test_an_empty_list_and_a_text_file_as_weights_are_one_sentence(davis, tmp_path, programs):
     def sentence(*more: str) -> str:
-        program = [sys.executable, "-m", "davis_eval", "run", "--davis", str(davis)]
-        done = subprocess.run([*program, *more], capture_output=True, text=True)
+        done = programs.run("-m", "davis_eval", "run", "--davis", davis, *more)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         return done.stderr
@@ -201,6 +200,7 @@ def test_show_draws_results_side_by_side(command, davis, tmp_path, monkeypatch, 
     assert (tmp_path / "show/one.mp4").is_file()
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
     assert command("run", "--radius", "3", "--top-k", "2") == 0
     expected = json.loads((tmp_path / "out/scores.json").read_text())["J&F-Mean"]
