@@ -16,6 +16,7 @@ from selfpatch import build_vit
 from selfpatch.checkpoint import BackboneInfo, save_backbone
 
 SIZE = (96, 160)
+SMALL = ("--device", "cpu", "--short-side", "128")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def command(monkeypatch, davis, weights, tmp_path):
 
     def call(name: str, *more: str) -> int:
         own = {
-            "run": ["--weights", str(weights), "--out", str(tmp_path / "out"), "--device", "cpu"],
+            "run": ["--weights", str(weights), "--out", str(tmp_path / "out"), *SMALL],
             "score": ["--results", str(tmp_path / "out"), "--json", str(tmp_path / "s.json")],
         }[name]
         monkeypatch.setattr(sys, "argv", ["davis_eval", name, "--davis", str(davis), *own, *more])
@@ -205,7 +206,7 @@ def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
     assert command("run", "--radius", "3", "--top-k", "2") == 0
     expected = json.loads((tmp_path / "out/scores.json").read_text())["J&F-Mean"]
     program = [sys.executable, "tools/davis_sweep.py", "--davis", davis, "--weights", weights]
-    options = ["--json", tmp_path / "s.json", "--radius", "1", "3", "--top-k", "2", "5"]
+    options = ["--json", tmp_path / "s.json", *SMALL, "--radius", "1", "3", "--top-k", "2", "5"]
     subprocess.run([*map(str, [*program, *options])], check=True, capture_output=True)
     results = json.loads((tmp_path / "s.json").read_text())
     assert [r["J&F-Mean"] for r in results] == sorted(

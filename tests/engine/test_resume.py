@@ -22,6 +22,8 @@ from tests.engine.tiny_pretraining import (
 )
 from tests.programs import Done
 
+pytestmark = pytest.mark.slow
+
 MOBY = "selfpatch-moby_vit-s16_8xb64-300e_in1k.py"
 MOBY_OPTIONS = {
     **{k: v for k, v in CONFIG_OPTIONS["demo_selfpatch.py"].items() if "views.2" not in k},
@@ -74,7 +76,6 @@ def killed(programs, config, images, work_dir, options, processes, kill_at: int)
     assert -9 in [process.returncode for process in done], done[0].stderr[-2000:]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "options", "processes", "kill_at"),
     [
@@ -99,7 +100,6 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert fingerprint(resumed) == fingerprint(whole)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("config", "start"), [("demo_selfpatch.py", torchrun), (MOBY, run)])
 def test_two_processes_train_as_one_with_the_same_images_per_step(
     config, start, images, tmp_path, programs
@@ -118,7 +118,6 @@ def test_two_processes_train_as_one_with_the_same_images_per_step(
             torch.testing.assert_close(two[name], value, atol=1e-4, rtol=0, msg=name)
 
 
-@pytest.mark.slow
 def test_a_sharded_model_trains_as_a_whole_one(images, tmp_path, programs):
     options = CONFIG_OPTIONS["demo_selfpatch.py"]
     for sharded in (False, True):
