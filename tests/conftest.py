@@ -1,8 +1,13 @@
 """Golden values and real data: read from outside the repository, skipped where missing."""
 
-import json
 import os
-from collections.abc import Callable
+
+# Before torch. The tests' models are so small that threads only wait for each other; several
+# tests at once (pytest -n) use the cores better. Processes that a test starts inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,13 @@ from safetensors.torch import load_file
 
 from tests import ROOT
 from tests.data.drawn_images import draw_images
+from tests.programs import Parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no process of pytest-xdist ends with them alone."""
+    slow = {item.path for item in items if "slow" in item.keywords}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 def _folder(variable: str, default: str) -> Path:
@@ -55,3 +67,11 @@ def seeded() -> None:
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fourteen small images, see :func:`tests.data.drawn_images.draw_images`."""
     return draw_images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Parent]:
+    """Runs the project's programs, see :mod:`tests.programs`."""
+    parent = Parent(["selfpatch.engine.launch", "selfpatch.export", "davis_eval.run"])
+    yield parent
+    parent.close()

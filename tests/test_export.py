@@ -97,6 +97,7 @@ def test_onnx_without_its_extra_is_one_sentence(tmp_path, monkeypatch):
         export_onnx(tmp_path / "m.onnx", trunk, BackboneInfo(trunk.architecture, "dino", "test"))
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_folder_and_says_how_to_load_it(tmp_path):
     trunk = TRUNKS["SelfPatch"]()
     file = tmp_path / "b.safetensors"

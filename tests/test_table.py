@@ -125,28 +125,24 @@ def test_html_escapes_what_it_prints():
     assert "<script>" not in to_html(build_table([result(method="<script>")]))
 
 
-def run_tool(*arguments) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, ROOT / "tools" / "table.py", *arguments], capture_output=True, text=True
-    )
-
-
+@pytest.mark.slow
 def test_the_tool_reads_files_and_folders(tmp_path):
     path = tmp_path / "run" / "results.json"
     path.parent.mkdir()
     path.write_text(json.dumps(asdict(result(value=33.25))))
     assert read_results([path]) == read_results([tmp_path])
-    done = run_tool(tmp_path, "--format", "markdown")
+    line = [sys.executable, ROOT / "tools/table.py", tmp_path, "--format", "markdown"]
+    done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0
     assert "33.25" in done.stdout
 
 
 @pytest.mark.parametrize("content", [None, "no json", "{}"])
-def test_the_tool_answers_a_bad_file_with_one_sentence(tmp_path, content):
+def test_the_tool_answers_a_bad_file_with_one_sentence(tmp_path, content, programs):
     path = tmp_path / "results.json"
     if content is not None:
         path.write_text(content)
-    done = run_tool(path)
+    done = programs.run("tools/table.py", path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert str(path) in done.stderr

@@ -16,6 +16,7 @@ from selfpatch.check.davis import check_davis
 from selfpatch.check.findings import sample
 from selfpatch.check.imagenet import check_imagenet
 from selfpatch.demo.data import Sizes, generate
+from tests import ROOT
 
 CHECKS = {"images": check_imagenet, "coco": check_coco, "ade20k": check_ade20k,
           "davis": check_davis}  # fmt: skip
@@ -163,13 +164,14 @@ def test_a_sample_has_the_first_and_the_last():
     assert sample([1, 2, 3], 1) == [1]
 
 
-def test_the_command_lists_and_exits_with_2(data):
-    command = [sys.executable, "tools/check_data.py", "coco", str(data / "coco")]
-    done = subprocess.run(command, capture_output=True, text=True)
+@pytest.mark.slow
+def test_the_command_lists_and_exits_with_2(data, programs):
+    command = ["tools/check_data.py", "coco", str(data / "coco")]
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("can be used\n")
     (data / TRAIN).unlink()
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = programs.run(*command)
     assert done.returncode == 2
     assert "error: " in done.stdout
     assert done.stderr.count("\n") == 1

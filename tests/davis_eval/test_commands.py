@@ -16,6 +16,7 @@ from selfpatch import build_vit
 from selfpatch.checkpoint import BackboneInfo, save_backbone
 
 SIZE = (96, 160)
+SMALL = ("--device", "cpu", "--short-side", "128")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def command(monkeypatch, davis, weights, tmp_path):
 
     def call(name: str, *more: str) -> int:
         own = {
-            "run": ["--weights", str(weights), "--out", str(tmp_path / "out"), "--device", "cpu"],
+            "run": ["--weights", str(weights), "--out", str(tmp_path / "out"), *SMALL],
             "score": ["--results", str(tmp_path / "out"), "--json", str(tmp_path / "s.json")],
         }[name]
         monkeypatch.setattr(sys, "argv", ["davis_eval", name, "--davis", str(davis), *own, *more])
@@ -165,10 +166,9 @@ def test_results_that_do_not_fit_the_truth_are_named(command, davis, tmp_path, c
     assert "two/00003.png is 8x8, but" in errors
 
 
-def test_an_empty_list_and_a_text_file_as_weights_are_one_sentence(davis, tmp_path):
+def test_an_empty_list_and_a_text_file_as_weights_are_one_sentence(davis, tmp_path, programs):
     def sentence(*more: str) -> str:
-        program = [sys.executable, "-m", "davis_eval", "run", "--davis", str(davis)]
-        done = subprocess.run([*program, *more], capture_output=True, text=True)
+        done = programs.run("-m", "davis_eval", "run", "--davis", davis, *more)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         return done.stderr
@@ -201,11 +201,12 @@ def test_show_draws_results_side_by_side(command, davis, tmp_path, monkeypatch, 
     assert (tmp_path / "show/one.mp4").is_file()
 
 
+@pytest.mark.slow
 def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
     assert command("run", "--radius", "3", "--top-k", "2") == 0
     expected = json.loads((tmp_path / "out/scores.json").read_text())["J&F-Mean"]
     program = [sys.executable, "tools/davis_sweep.py", "--davis", davis, "--weights", weights]
-    options = ["--json", tmp_path / "s.json", "--radius", "1", "3", "--top-k", "2", "5"]
+    options = ["--json", tmp_path / "s.json", *SMALL, "--radius", "1", "3", "--top-k", "2", "5"]
     subprocess.run([*map(str, [*program, *options])], check=True, capture_output=True)
     results = json.loads((tmp_path / "s.json").read_text())
     assert [r["J&F-Mean"] for r in results] == sorted(

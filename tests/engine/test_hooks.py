@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from selfpatch.data.views import MultiViewDataset, View
-from tests.engine.tiny_pretraining import CONFIG_OPTIONS, command, launch, train
+from tests.engine.tiny_pretraining import CONFIG_OPTIONS, arguments, train
 
 
 def with_damaged_image(images: Path, folder: Path, copies: int) -> Path:
@@ -31,11 +31,11 @@ def test_an_unreadable_image_gives_way_to_the_next_and_is_named(images, tmp_path
     assert log.read_text().count("broken.png cannot be read") == 1
 
 
-def test_too_many_unreadable_images_stop_the_run(images, tmp_path):
+def test_too_many_unreadable_images_stop_the_run(images, tmp_path, programs):
     folder = with_damaged_image(images, tmp_path / "images", copies=1)
-    line = command("demo_dino.py", folder, tmp_path / "run", CONFIG_OPTIONS["demo_dino.py"])
-    process = launch(line)
-    errors = process.communicate()[1].strip().splitlines()
-    assert process.returncode == 2
+    options = CONFIG_OPTIONS["demo_dino.py"]
+    done = programs.run(*arguments("demo_dino.py", folder, tmp_path / "run", options))
+    errors = done.stderr.strip().splitlines()
+    assert done.returncode == 2
     assert "1 of 15 images cannot be read, more than" in errors[-1]
     assert "broken.png" in errors[-1]

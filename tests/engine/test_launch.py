@@ -1,5 +1,8 @@
 """The pretraining command: what it leaves, how it goes on, what it says of bad input."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -7,15 +10,8 @@ from selfpatch import load_backbone
 from selfpatch.checkpoint import read_backbone
 from selfpatch.engine.launch import batch_per_process, pretrain, read_config
 from selfpatch.errors import InputError
-from tests.engine.tiny_pretraining import (
-    CONFIG_OPTIONS,
-    CONFIGS,
-    TINY,
-    command,
-    launch,
-    train,
-    weights,
-)
+from tests import ROOT
+from tests.engine.tiny_pretraining import CONFIG_OPTIONS, CONFIGS, TINY, arguments, train, weights
 
 
 @pytest.mark.parametrize("config", CONFIG_OPTIONS)
@@ -58,12 +54,13 @@ def test_a_mistake_in_the_config_is_one_sentence(options, sentence, images, tmp_
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_missing_folder_ends_the_command_without_traceback(tmp_path):
-    process = launch(command("demo_dino.py", tmp_path / "missing", tmp_path / "work", TINY))
-    errors = process.communicate()[1]
-    assert process.returncode == 2
-    assert "does not exist" in errors.splitlines()[-1]
-    assert "Traceback" not in errors
+    line = arguments("demo_dino.py", tmp_path / "missing", tmp_path / "work", TINY)
+    done = subprocess.run([sys.executable, *line], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "does not exist" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)

@@ -1,22 +1,28 @@
 """A run that was killed goes on as if nothing had happened; several processes train as one."""
 
 import shutil
+import socket
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from selfpatch.checkpoint import fingerprint
 from selfpatch.engine.checkpoints import newest
+from tests import ROOT
 from tests.engine.tiny_pretraining import (
     ACCUMULATED,
     CONFIG_OPTIONS,
     EVERY_STEP,
     KEEP_ALL,
-    command,
-    launch,
+    arguments,
     train,
     weights,
 )
+from tests.programs import Done
+
+pytestmark = pytest.mark.slow
 
 MOBY = "selfpatch-moby_vit-s16_8xb64-300e_in1k.py"
 MOBY_OPTIONS = {
@@ -28,27 +34,48 @@ MOBY_OPTIONS = {
 MOBY_OPTIONS.pop("model.objective.num_prototypes")
 
 
-def run(config, images, work_dir, options, processes=1, resume=False) -> None:
-    line = command(config, images, work_dir, options, processes)
-    process = launch([*line[: line.index("--data")], *(["--resume"] * resume),
-                      *line[line.index("--data") :]])  # fmt: skip
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors[-2000:]
+def processes_of(programs, number: int, line: list[str]) -> list[Done]:
+    """Run ``number`` processes that find each other as those of torchrun do."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    group = {"WORLD_SIZE": str(number), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    waiting = [
+        programs.start(*line, env={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(number)
+    ]
+    return [wait() for wait in waiting]
 
 
-def killed(config, images, work_dir, options, processes, kill_at: int) -> None:
-    """Run until every process SIGKILLs itself."""
+def run(programs, config, images, work_dir, options, processes=1, resume=False) -> None:
+    launcher = "pytorch" if processes > 1 else "none"
+    line = arguments(config, images, work_dir, options, launcher, resume)
+    for done in processes_of(programs, processes, line):
+        assert done.returncode == 0, done.stderr[-2000:]
+
+
+def torchrun(programs, config, images, work_dir, options, processes) -> None:
+    """The same with a command as users type it."""
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    line = [*start, f"--nproc-per-node={processes}"]
+    line += arguments(config, images, work_dir, options, launcher="pytorch")
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def killed(programs, config, images, work_dir, options, processes, kill_at: int) -> None:
+    """Run until every process SIGKILLs itself, or misses one that did."""
     loop = {
         "custom_imports.imports": "[selfpatch.engine,tests.engine.killed_loop]",
         "train_cfg.type": "KilledLoop",
         "train_cfg.kill_at": kill_at,
     }
-    process = launch(command(config, images, work_dir, {**options, **loop}, processes))
-    errors = process.communicate()[1]
-    assert process.returncode == -9 or "SIGKILL" in errors, errors[-2000:]
+    launcher = "pytorch" if processes > 1 else "none"
+    line = arguments(config, images, work_dir, {**options, **loop}, launcher)
+    done = processes_of(programs, processes, line)
+    assert -9 in [process.returncode for process in done], done[0].stderr[-2000:]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("config", "options", "processes", "kill_at"),
     [
@@ -60,42 +87,49 @@ def killed(config, images, work_dir, options, processes, kill_at: int) -> None:
     ids=["accumulated", "queues and batch norm", "two processes in bf16", "sharded"],
 )
 def test_a_killed_run_resumes_to_the_same_weights(
-    config, options, processes, kill_at, images, tmp_path
+    config, options, processes, kill_at, images, tmp_path, programs
 ):
     options = {**options, **EVERY_STEP}
     last = "iter_24.pth" if "optim_wrapper.accumulative_counts" in options else "iter_12.pth"
     stopped = tmp_path / "stopped"
-    killed(config, images, stopped, options, processes, kill_at)
+    killed(programs, config, images, stopped, options, processes, kill_at)
     assert newest(stopped)[0].name == f"iter_{kill_at // 2 * 2}.pth"
-    run(config, images, stopped, options, processes, resume=True)
-    run(config, images, tmp_path / "whole", options, processes)
+    run(programs, config, images, stopped, options, processes, resume=True)
+    run(programs, config, images, tmp_path / "whole", options, processes)
     whole, resumed = (weights(tmp_path / name, last) for name in ("whole", "stopped"))
     assert fingerprint(resumed) == fingerprint(whole)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("config", ["demo_selfpatch.py", MOBY])
-def test_two_processes_train_as_one_with_the_same_images_per_step(config, images, tmp_path):
+@pytest.mark.parametrize(("config", "start"), [("demo_selfpatch.py", torchrun), (MOBY, run)])
+def test_two_processes_train_as_one_with_the_same_images_per_step(
+    config, start, images, tmp_path, programs
+):
     """Weights agree within fp32 rounding; drop path differs by process, so it is off.
 
     A key's bias changes no attention, so that its gradient is rounding alone, which Adam blows up.
     """
     options = MOBY_OPTIONS if config == MOBY else CONFIG_OPTIONS[config]
     options = {**options, "model.backbone.drop_path_rate": 0.0}
-    run(config, images, tmp_path / "one", options)
-    run(config, images, tmp_path / "two", options, processes=2)
+    run(programs, config, images, tmp_path / "one", options)
+    start(programs, config, images, tmp_path / "two", options, processes=2)
     one, two = (weights(tmp_path / name, "epoch_2.pth") for name in ("one", "two"))
     for name, value in one.items():
         if "attn.k.bias" not in name and "qkv.bias" not in name:
             torch.testing.assert_close(two[name], value, atol=1e-4, rtol=0, msg=name)
 
 
-@pytest.mark.slow
-def test_a_sharded_model_trains_as_a_whole_one(images, tmp_path):
+def test_a_sharded_model_trains_as_a_whole_one(images, tmp_path, programs):
     options = CONFIG_OPTIONS["demo_selfpatch.py"]
     for sharded in (False, True):
         work_dir = tmp_path / f"sharded={sharded}"
-        run("demo_selfpatch.py", images, work_dir, options | {"sharded": sharded}, processes=2)
+        run(
+            programs,
+            "demo_selfpatch.py",
+            images,
+            work_dir,
+            options | {"sharded": sharded},
+            processes=2,
+        )
     whole, parts = (weights(tmp_path / f"sharded={s}", "epoch_2.pth") for s in (False, True))
     for name, value in whole.items():
         if "attn.k.bias" not in name and "qkv.bias" not in name:

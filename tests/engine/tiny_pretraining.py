@@ -1,8 +1,5 @@
 """Pretraining runs that take a second, for the tests of all that surrounds a step."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import torch
@@ -62,23 +59,17 @@ def weights(work_dir: Path, name: str) -> dict[str, torch.Tensor]:
     return torch.load(work_dir / name, weights_only=True)["state_dict"]
 
 
-def command(config: str, images: Path | str, work_dir: Path, options: dict, processes: int = 1):
-    """The command line of a run."""
-    start = [sys.executable]
-    if processes > 1:
-        start += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
-    launcher = "pytorch" if processes > 1 else "none"
+def arguments(
+    config: str,
+    images: Path | str,
+    work_dir: Path,
+    options: dict,
+    launcher: str = "none",
+    resume: bool = False,
+) -> list[str]:
+    """The program of a run with its arguments."""
     return [
-        *start, "tools/pretrain.py", str(CONFIGS / config), "--launcher", launcher,
-        "--data", str(images), "--work-dir", str(work_dir),
+        "tools/pretrain.py", str(CONFIGS / config), "--launcher", launcher,
+        *(["--resume"] * resume), "--data", str(images), "--work-dir", str(work_dir),
         "--cfg-options", *(f"{name}={value}" for name, value in options.items()),
     ]  # fmt: skip
-
-
-def launch(line: list[str], **kwargs) -> subprocess.Popen:
-    """Start a command, one thread per process."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        line, cwd=ROOT, env=environment, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **kwargs,
-    )  # fmt: skip

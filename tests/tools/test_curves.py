@@ -3,13 +3,15 @@
 import subprocess
 import sys
 
+import pytest
 from PIL import Image
 
 from tests import ROOT
 from tests.engine.tiny_pretraining import train
 
 
-def test_curves_are_drawn_of_several_runs(images, tmp_path):
+@pytest.mark.slow
+def test_curves_are_drawn_of_several_runs(images, tmp_path, programs):
     for config in ("demo_dino.py", "demo_selfpatch.py"):
         train(config, images, tmp_path / config)
     line = [sys.executable, "tools/curves.py", str(tmp_path / "demo_dino.py")]
@@ -18,6 +20,6 @@ def test_curves_are_drawn_of_several_runs(images, tmp_path):
     with Image.open(tmp_path / "c.png") as picture:
         assert picture.size == (990, 572)  # image and patch loss, similarity and rank
     line[2] = str(tmp_path)
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    done = programs.run(*line[1:])
     assert done.returncode == 2
     assert "holds no" in done.stderr

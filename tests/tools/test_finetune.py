@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,11 @@ from selfpatch import build_vit
 from selfpatch.checkpoint import BackboneInfo, save_backbone
 from selfpatch.demo.data import Sizes, generate
 from tests import ROOT
+from tests.programs import Done, Parent
 
 pytestmark = pytest.mark.slow
+PACKAGES = ("datasets", "engine", "evaluation", "models", "visualization")
+"""Of a host: what its tools import when they look for something by its name."""
 
 HOSTS = {
     "mmdet": (
@@ -54,16 +58,20 @@ def weights(tmp_path_factory) -> Path:
     return path
 
 
-def run(command: list[str], data: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a command from another folder than the project's."""
-    environment = {
-        **os.environ,
-        "COCO_ROOT": str(data / "coco"),
-        "ADE20K_ROOT": str(data / "ade20k"),
-    }
-    return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def run(data) -> Iterator[Callable[..., Done]]:
+    """Runs a program from another folder than the project's, with one host imported."""
+    parents: dict[str, Parent] = {}
+
+    def call(host: str, command: list[str], folder: Path, root: Path = data) -> Done:
+        if host not in parents:
+            parents[host] = Parent(["selfpatch.backbone", *(f"{host}.{p}" for p in PACKAGES)])
+        roots = {"COCO_ROOT": str(root / "coco"), "ADE20K_ROOT": str(root / "ade20k")}
+        return parents[host].run(*command, cwd=folder, env=roots)
+
+    yield call
+    for parent in parents.values():
+        parent.close()
 
 
 def stock_tool(host: str, name: str) -> str:
@@ -74,14 +82,14 @@ def stock_tool(host: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_train_save_resume_and_test(host, data, weights, tmp_path):
+def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
     """Training through our door, resuming and testing through the host's own tools."""
     config, task, metrics, small, first, second, checkpoint = HOSTS[host]
     work_dir = ["--work-dir", str(tmp_path / "work")]
     init = f"model.backbone.init_cfg.checkpoint={weights}"
     config = str(ROOT / config)
     command = [str(ROOT / "tools/finetune.py"), host, config, *work_dir, "--cfg-options", init]
-    done = run([*command, *small, *first], data, tmp_path)
+    done = run(host, [*command, *small, *first], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "work/results.json").read_text())
     assert result["task"] == task
@@ -91,7 +99,7 @@ def test_train_save_resume_and_test(host, data, weights, tmp_path):
     step = 1 if host == "mmdet" else 2
 
     command = [stock_tool(host, "train.py"), config, *work_dir, "--resume", "--cfg-options", init]
-    done = run([*command, *small, *second], data, tmp_path)
+    done = run(host, [*command, *small, *second], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"resumed epoch: {1 if host == 'mmdet' else 0}" in done.stdout + done.stderr
     last = tmp_path / "work" / checkpoint.format(2 * step)
@@ -99,21 +107,23 @@ def test_train_save_resume_and_test(host, data, weights, tmp_path):
 
     (tmp_path / "work/results.json").unlink()
     command = [stock_tool(host, "test.py"), config, str(last), *work_dir, "--cfg-options"]
-    done = run([*command, "test_dataloader.dataset.indices=2"], data, tmp_path)
+    done = run(host, [*command, "test_dataloader.dataset.indices=2"], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     tested = json.loads((tmp_path / "work/results.json").read_text())
     assert tested["backbone"]["fingerprint"] == result["backbone"]["fingerprint"]
     assert tested["settings"]["iterations"] == 4
 
 
-def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, weights, tmp_path):
+def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, tmp_path):
     config = str(ROOT / HOSTS["mmseg"][0])
     model = tmp_path / "model.pth"
     small = ["val_dataloader.dataset.indices=1", "test_dataloader.dataset.indices=1"]
     small += [f"tta_pipeline.1.transforms.0.{i}.scale=(128,{16 * i + 32})" for i in range(6)]
     torch.save({"state_dict": {}, "meta": {}}, model)
     command = [stock_tool("mmseg", "test.py"), config, str(model), "--tta"]
-    done = run([*command, "--work-dir", "work", "--cfg-options", *small], data, tmp_path)
+    line = [sys.executable, *command, "--work-dir", "work", "--cfg-options", *small]
+    environment = {**os.environ, "ADE20K_ROOT": str(data / "ade20k")}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "work/results.json").read_text())
     assert result["settings"]["test"] == "multi-scale, flipped"
@@ -130,17 +140,17 @@ def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, weights, tmp_
         ([HOSTS["mmdet"][0], "model.type=MaskRCN"], "MaskRCN is not in the"),
     ],
 )
-def test_bad_input_is_one_sentence(arguments, sentence, data, weights, tmp_path):
+def test_bad_input_is_one_sentence(arguments, sentence, weights, run, tmp_path):
     config, *options = arguments
     command = [str(ROOT / "tools/finetune.py"), "mmdet", str(ROOT / config) if options else config]
     init = [f"model.backbone.init_cfg.checkpoint={weights}", *options]
-    done = run([*command, "--cfg-options", *init], data, tmp_path)
+    done = run("mmdet", [*command, "--cfg-options", *init], tmp_path)
     assert done.returncode == 2, done.stderr[-3000:]
     assert sentence in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights, tmp_path):
+def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights, run, tmp_path):
     command = [str(ROOT / "tools/finetune.py"), "mmseg", str(ROOT / HOSTS["mmseg"][0])]
     command += ["--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}"]
     broken = tmp_path / "data/ade20k"
@@ -148,22 +158,24 @@ def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights,
     images = sorted((broken / "images/training").iterdir())
     for image in images:
         image.write_bytes(image.read_bytes()[:200])
-    done = run(command, tmp_path / "data", tmp_path)
+    done = run("mmseg", command, tmp_path, root=tmp_path / "data")
     assert done.returncode == 2, done.stderr[-3000:]
     assert "is no readable image" in done.stderr.splitlines()[-1]
 
     for image in images:
         image.unlink()
-    done = run(command, tmp_path / "data", tmp_path)
+    done = run("mmseg", command, tmp_path, root=tmp_path / "data")
     assert done.returncode == 2, done.stderr[-3000:]
     assert done.stderr.splitlines()[-1].endswith("has no image; check the data root")
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("host", "variable"), [("mmdet", "COCO_ROOT"), ("mmseg", "ADE20K_ROOT")])
-def test_a_missing_data_root_is_named_with_its_variable(host, variable, tmp_path):
+def test_a_missing_data_root_is_named_with_its_variable(host, variable, run, tmp_path):
     command = [str(ROOT / "tools/finetune.py"), host, str(ROOT / HOSTS[host][0])]
-    done = run([*command, "--cfg-options", "model.backbone.init_cfg=None"], tmp_path, tmp_path)
+    done = run(
+        host, [*command, "--cfg-options", "model.backbone.init_cfg=None"], tmp_path, tmp_path
+    )
     assert done.returncode == 2, done.stderr[-3000:]
     assert done.stderr.splitlines()[-1].startswith(f"error: {tmp_path}")
     assert f"does not exist; set {variable} to" in done.stderr.splitlines()[-1]

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import types
+from functools import partial
 
 import pytest
 import timm
@@ -16,9 +17,9 @@ from tests import ROOT
 from tests.published_layouts import LAYOUTS, junk, official_swin, prefixed, swin, vit, write
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess:
-    line = [sys.executable, "tools/import_checkpoint.py", *map(str, arguments)]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+@pytest.fixture
+def command(programs):
+    return partial(programs.run, "tools/import_checkpoint.py")
 
 
 def test_the_configuration_in_a_moby_checkpoint_is_read_without_yacs(tmp_path, monkeypatch):
@@ -41,7 +42,7 @@ class Hostile:
         return (os.mkdir, ("ran",))
 
 
-def test_no_checkpoint_is_one_sentence_and_nothing_of_it_is_run(tmp_path):
+def test_no_checkpoint_is_one_sentence_and_nothing_of_it_is_run(tmp_path, command):
     write(vit().state_dict(), tmp_path / "cut.pth")
     whole = (tmp_path / "cut.pth").read_bytes()
     (tmp_path / "cut.pth").write_bytes(whole[: len(whole) // 2])
@@ -76,10 +77,12 @@ def test_trunks_of_other_kinds_are_refused(name, sentence, tmp_path):
         load_backbone(write(state, tmp_path / "c.pth"))
 
 
+@pytest.mark.slow
 def test_the_command_reports_every_key(tmp_path):
     content = LAYOUTS["MoBY, Swin"][1](swin())
     path = write(content, tmp_path / "moby.pth")
-    done = command(path, tmp_path / "b.safetensors")
+    line = [sys.executable, "tools/import_checkpoint.py", path, tmp_path / "b.safetensors"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "method moby" in done.stdout
     for line in (
@@ -92,7 +95,7 @@ def test_the_command_reports_every_key(tmp_path):
     assert load_backbone(tmp_path / "b.safetensors")[1].method == "moby"
 
 
-def test_a_method_that_the_keys_do_not_tell_can_be_stated(tmp_path):
+def test_a_method_that_the_keys_do_not_tell_can_be_stated(tmp_path, command):
     path = write(vit().state_dict(), tmp_path / "deit.pth")
     done = command(path, tmp_path / "b.safetensors", "--arch", "vit_tiny", "--method", "deit")
     assert done.returncode == 2, "two blocks are no vit_tiny"
@@ -113,7 +116,7 @@ def test_a_method_that_the_keys_do_not_tell_can_be_stated(tmp_path):
          "missing blocks.0.attn.qkv.bias"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_one_sentence(content, options, sentence, tmp_path):
+def test_what_does_not_fit_is_one_sentence(content, options, sentence, tmp_path, command):
     done = command(write(content(), tmp_path / "c.pth"), tmp_path / "b.safetensors", *options)
     assert done.returncode == 2
     assert sentence in done.stderr.strip().splitlines()[-1]

@@ -1,0 +1,119 @@
+"""Python programs as processes of their own that need not import everything again.
+
+Most of what ``python tools/x.py`` takes is importing torch. A :class:`Parent` has imported it, and
+runs each program in a fork of itself: with arguments, folder, environment and output of its own,
+and nothing that another program left. What a fork cannot show is that a program starts from
+nothing; for each command there is a test with :func:`subprocess.run`, too.
+"""
+
+import gc
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests import ROOT
+
+
+@dataclass
+class Done:
+    """What a program left; as :class:`subprocess.CompletedProcess`."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Parent:
+    """A process that has imported ``modules``, and forks."""
+
+    def __init__(self, modules: Sequence[str]) -> None:
+        line = [sys.executable, "-m", "tests.programs", *modules]
+        # Asking NVML leaves CUDA uninitialised, as it must be in a process that forks.
+        environment = {**os.environ, "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(
+            line, cwd=ROOT, env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def ask(self, **request: Any) -> int:
+        """Hand over a request; the answer is one number."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def start(
+        self, *line: object, cwd: Path = ROOT, env: dict[str, str] | None = None
+    ) -> Callable[[], Done]:
+        """Start a script, or ``-m`` and a module, with its arguments; the answer waits for it."""
+        folder = tempfile.TemporaryDirectory()
+        out, err = Path(folder.name, "out"), Path(folder.name, "err")
+        own = {**os.environ, **(env or {})}
+        argv = [str(part) for part in line]
+        pid = self.ask(argv=argv, cwd=str(cwd), env=own, out=str(out), err=str(err))
+
+        def wait() -> Done:
+            with folder:
+                return Done(self.ask(wait=pid), out.read_text(), err.read_text())
+
+        return wait
+
+    def run(self, *line: object, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Done:
+        """Run a program to its end."""
+        return self.start(*line, cwd=cwd, env=env)()
+
+    def close(self) -> None:
+        """End the process; its programs have ended before."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def serve(modules: Sequence[str]) -> dict[str, Any] | None:
+    """Import and answer requests; in a fork, give back the one that it was made for."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # What imports print is no answer.
+    for name in modules:
+        __import__(name)
+    sys.stdout.flush()
+    gc.freeze()  # A fork's collector leaves alone what was imported, and copies none of it.
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "wait" in request:
+            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
+        elif (answer := os.fork()) == 0:
+            return request
+        print(answer, file=answers, flush=True)
+    return None
+
+
+def become(request: dict[str, Any]) -> None:
+    """Be the program that the request names, until its end."""
+    for descriptor, path in enumerate((os.devnull, request["out"], request["err"])):
+        flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT
+        os.dup2(os.open(path, flags), descriptor)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    as_module = request["argv"][0] == "-m"
+    name, *arguments = request["argv"][as_module:]
+    sys.argv = [name, *arguments]
+    if as_module:
+        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(Path(name).resolve().parent)
+        runpy.run_path(name, run_name="__main__")
+
+
+if __name__ == "__main__" and (program := serve(sys.argv[1:])) is not None:
+    become(program)
