@@ -1,6 +1,8 @@
 # make setup | demo | test | test-fast | lint | lock | clean
 
 BIN := .venv/bin
+# Files of tests are shared out over processes, those with slow tests first.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export PATH := $(PATH):$(CURDIR)/.uv/bin
 
 # Threads that wait yield their core to data loaders and other work.
@@ -15,10 +17,10 @@ demo: setup ## the whole path on small data; DATA=DIR takes the real data there
 	$(BIN)/python tools/demo.py $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE))
 
 test: setup ## the whole test suite
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: setup ## what takes no training in processes and no hosts' models
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: setup ## style and types
 	$(BIN)/ruff check .

@@ -59,8 +59,9 @@ compile_mmcv() {
         torch==2.11.0 torchvision==0.26.0
     echo "compiling mmcv: about 8 minutes on 2 cores, unless it is in the cache"
     built_for=$(.venv/bin/python -c 'import sys; print(sys.implementation.cache_tag)')-torch2.11.0
+    uv pip uninstall --quiet onedl-mmcv # since to reinstall it would compile it again
     CFLAGS="${CFLAGS:-} -g0" MAX_JOBS=$(nproc) uv pip install --no-deps --no-build-isolation \
-        --reinstall-package onedl-mmcv --cache-dir "$(uv cache dir)/mmcv/$built_for" \
+        --cache-dir "$(uv cache dir)/mmcv/$built_for" \
         "$(grep -o '^onedl-mmcv==[0-9.]*' requirements.lock)"
 }
 
