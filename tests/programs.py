@@ -6,7 +6,6 @@ and nothing that another program left. What a fork cannot show is that a program
 nothing; for each command there is a test with :func:`subprocess.run`, too.
 """
 
-import gc
 import json
 import os
 import runpy
@@ -86,7 +85,6 @@ def serve(modules: Sequence[str]) -> dict[str, Any] | None:
     for name in modules:
         __import__(name)
     sys.stdout.flush()
-    gc.freeze()  # A fork's collector leaves alone what was imported, and copies none of it.
     for line in sys.stdin:
         request = json.loads(line)
         if "wait" in request:

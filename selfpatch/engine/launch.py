@@ -65,6 +65,9 @@ def pretrain(
             )
         runner = PretrainRunner.from_cfg(cfg)
         runner.train()
+        if world_size > 1:  # a process that left before the others would break their connections
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
 
 
 def evaluations(
