@@ -110,6 +110,7 @@ def pretraining(method: str, data: Data, folder: Path, budget: Budget) -> Step:
     work_dir = folder / "pretrain"
     return Step(
         name=f"pretrain {METHODS[method]}",
+        expected=0.043 * budget.images,
         command=(
             *(tool("pretrain"), shown(ROOT / "selfpatch" / "configs" / f"demo_{method}.py")),
             *("--data", str(data.images), "--work-dir", str(work_dir)),
@@ -146,7 +147,8 @@ def detection(method: str, data: Data, folder: Path, budget: Budget) -> Step:
         f"val_evaluator.outfile_prefix={work_dir / 'predictions'}",
     )
     config = "mmdet_configs/mask-rcnn_selfpatch-small_fpn_coco.py"
-    return finetuning(f"Mask R-CNN on {METHODS[method]}", method, config, work_dir, options, data)
+    step = finetuning(f"Mask R-CNN on {METHODS[method]}", method, config, work_dir, options, data)
+    return replace(step, expected=0.5 * budget.detection)
 
 
 def segmentation(
@@ -158,7 +160,8 @@ def segmentation(
     maps = f"val_evaluator.output_dir={work_dir / 'maps'}"
     options = (maps, *shortened(budget.segmentation))
     config = f"mmseg_configs/{model}_selfpatch-small_ade20k-128x128.py"
-    return finetuning(f"{name} on {METHODS[method]}", method, config, work_dir, options, data)
+    step = finetuning(f"{name} on {METHODS[method]}", method, config, work_dir, options, data)
+    return replace(step, expected=0.8 * budget.segmentation)
 
 
 def shortened(iterations: int) -> tuple[str, ...]:
@@ -204,6 +207,7 @@ def tracking(method: str, data: Data, folder: Path) -> Step:
     out, weights = folder / "davis2017", backbone_file(folder)
     return Step(
         name=f"DAVIS with {METHODS[method]}",
+        expected=7.0,
         command=(
             *("-m", "davis_eval", "run", "--davis", str(data.davis)),
             *("--weights", str(weights), "--out", str(out)),
