@@ -28,10 +28,10 @@ from davis_eval.scores import ObjectScores, score, summary, write_scores
 from davis_eval.sequences import LAYOUTS, read_names
 from davis_eval.workers import Job, segment_all
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import load_backbone
+from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.models.trunks import Trunk
-from selfpatch.results import write_result
+from selfpatch.results.file import write_result
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from davis_eval.propagation import Propagation, hard_mask, propagate
 from davis_eval.scores import visible
 from davis_eval.sequences import Sequence, read_frame, read_mask, write_mask
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import BackboneInfo
+from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from davis_eval.palette import standard_palette
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
+from selfpatch.visualize.palette import standard_palette
 
 VOID = 255
 """Label of pixels that belong neither to an object nor to the background."""

@@ -8,10 +8,10 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from davis_eval.palette import standard_palette
 from davis_eval.scores import visible
 from davis_eval.sequences import read_frame, read_mask
 from selfpatch.atomic import atomic_write
+from selfpatch.visualize.palette import standard_palette
 
 COLOURS = np.array(standard_palette(), dtype=np.uint8).reshape(-1, 3)
 GAP = 6

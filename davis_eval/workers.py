@@ -12,7 +12,7 @@ import torch
 
 from davis_eval.run import Settings, Stopwatch, mark_finished, seconds_spent, segment, silent, stamp
 from davis_eval.sequences import LAYOUTS
-from selfpatch.checkpoint import load_backbone
+from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError
 
 KILLED = (

@@ -11,7 +11,11 @@ Expect:   No published number; fine-tuned models score higher.
 
 _base_ = ["_base_/selfpatch_vit-s16.py", "_base_/ade20k.py"]
 custom_imports = dict(
-    imports=["selfpatch.backbone", "selfpatch.engine.results_hook", "selfpatch.linear_head"],
+    imports=[
+        "selfpatch.hosts.backbones",
+        "selfpatch.hosts.results_file",
+        "selfpatch.hosts.linear_head",
+    ],
     allow_failed_imports=False,
 )
 

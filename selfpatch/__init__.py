@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfpatch.checkpoint import BackboneInfo, load_backbone
+    from selfpatch.backbones.file import BackboneInfo, load_backbone
     from selfpatch.models.vit import VARIANTS, VisionTransformer, build_vit
 
 __all__ = ["VARIANTS", "BackboneInfo", "VisionTransformer", "build_vit", "load_backbone"]
@@ -14,6 +14,6 @@ def __getattr__(name: str) -> Any:
     """Import torch and timm for the names above only: a table or a check of data needs neither."""
     if name not in __all__:
         raise AttributeError(f"module 'selfpatch' has no attribute {name!r}")
-    of_checkpoint = name in ("BackboneInfo", "load_backbone")
-    home = "selfpatch.checkpoint" if of_checkpoint else "selfpatch.models.vit"
+    of_file = name in ("BackboneInfo", "load_backbone")
+    home = "selfpatch.backbones.file" if of_file else "selfpatch.models.vit"
     return getattr(import_module(home), name)

@@ -72,6 +72,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def programs() -> Iterator[Parent]:
     """Runs the project's programs, see :mod:`tests.programs`."""
-    parent = Parent(["selfpatch.engine.launch", "selfpatch.export", "davis_eval.run"])
+    parent = Parent(["selfpatch.engine.launch", "selfpatch.backbones.timm", "davis_eval.run"])
     yield parent
     parent.close()

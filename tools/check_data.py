@@ -1,46 +1,7 @@
-"""Say in seconds what is missing or wrong in a data set's folder, before hours are spent.
+"""Say what is missing or wrong in a data set's folder."""
 
-Examples:
-    python tools/check_data.py coco data/coco
-    python tools/check_data.py imagenet data/imagenet
-"""
-
-import argparse
-from collections.abc import Callable
-from pathlib import Path
-
-from selfpatch.check.ade20k import check_ade20k
-from selfpatch.check.coco import check_coco
-from selfpatch.check.davis import check_davis
-from selfpatch.check.findings import Findings
-from selfpatch.check.imagenet import check_imagenet
-from selfpatch.errors import InputError, exit_with_sentence
-
-CHECKS: dict[str, Callable[[Path], Findings]] = {
-    "imagenet": check_imagenet,
-    "coco": check_coco,
-    "ade20k": check_ade20k,
-    "davis": check_davis,
-}
-
-
-def main() -> None:
-    """Print one line per finding; exit status 2 if one of them is an error."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dataset", choices=CHECKS)
-    parser.add_argument("folder", type=Path, help="its folder, as the environment variable has it")
-    args = parser.parse_args()
-    with exit_with_sentence():
-        if not args.folder.is_dir():
-            raise InputError(f"{args.folder} does not exist; see docs/data.md")
-        errors = 0
-        for finding in CHECKS[args.dataset](args.folder):
-            errors += finding.level == "error"
-            print(f"{finding.level + ':':<7}{finding.text}", flush=True)
-        if errors:
-            raise InputError(f"{args.dataset} in {args.folder} has {errors} errors, listed above")
-    print(f"{args.dataset} in {args.folder} can be used")
-
+from davis_eval.check import check_davis
+from selfpatch.commands.check_data import CHECKS, main
 
 if __name__ == "__main__":
-    main()
+    main({**CHECKS, "davis": check_davis})

@@ -6,7 +6,8 @@ _base_ = [
     "mmdet::_base_/default_runtime.py",
 ]
 custom_imports = dict(
-    imports=["selfpatch.backbone", "selfpatch.engine.results_hook"], allow_failed_imports=False
+    imports=["selfpatch.hosts.backbones", "selfpatch.hosts.results_file"],
+    allow_failed_imports=False,
 )
 
 data_root = "{{$COCO_ROOT:data/coco/}}"

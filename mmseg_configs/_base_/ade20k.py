@@ -1,7 +1,8 @@
 """ADE20K at 512x512, as in mmsegmentation's own configs, and the runtime of a run on it."""
 
 custom_imports = dict(
-    imports=["selfpatch.backbone", "selfpatch.engine.results_hook"], allow_failed_imports=False
+    imports=["selfpatch.hosts.backbones", "selfpatch.hosts.results_file"],
+    allow_failed_imports=False,
 )
 default_scope = "mmseg"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from davis_eval.palette import standard_palette
 from selfpatch.demo.coco import has_hole, instances_file
 from selfpatch.demo.scenes import Rendering, Scene, Thing, draw_scene, moved, render
 from selfpatch.errors import InputError
+from selfpatch.visualize.palette import standard_palette
 
 STAMP = "generated.json"
 VERSION = 1  # raise it whenever the same settings draw other pictures

@@ -19,9 +19,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from selfpatch.atomic import atomic_write
-from selfpatch.demo.progress import Progress, clock
+from selfpatch.demo.progress import Progress
 from selfpatch.demo.steps import Running, Step
 from selfpatch.errors import InputError
+from selfpatch.results.formats import clock
 
 POLL_SECONDS = 0.2
 

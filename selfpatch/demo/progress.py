@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from selfpatch.demo.steps import Running, Step
+from selfpatch.results.formats import clock
 
 REPORT_SECONDS = 30
 """Between two lines that say what is running, where the output is no terminal."""
@@ -62,10 +63,3 @@ class Progress:
         """Remove the last line."""
         if self.live:
             print("\r\033[K", end="", flush=True)
-
-
-def clock(seconds: float) -> str:
-    """Seconds as ``m:ss`` or ``h:mm:ss``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

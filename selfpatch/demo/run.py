@@ -6,15 +6,14 @@ from datetime import datetime
 from pathlib import Path
 
 from selfpatch.demo.data import Sizes
-from selfpatch.demo.figures import Run
 from selfpatch.demo.plan import METHODS, Budget, find_data, plan
 from selfpatch.demo.processes import import_once, run_steps
-from selfpatch.demo.progress import clock
-from selfpatch.demo.report import Made, write_report
 from selfpatch.errors import InputError
-from selfpatch.results import read_results
-from selfpatch.table import Table, build_table
-from selfpatch.table_formats import summary
+from selfpatch.results.figures import Run
+from selfpatch.results.file import read_results
+from selfpatch.results.formats import clock, summary
+from selfpatch.results.report import Made, write_report
+from selfpatch.results.table import Table, build_table
 
 
 def demo(

@@ -18,7 +18,7 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import read_backbone, save_backbone
+from selfpatch.backbones.file import read_backbone, save_backbone
 from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint
 from selfpatch.errors import InputError

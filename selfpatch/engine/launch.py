@@ -13,9 +13,8 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from selfpatch.engine.checkpoints import find_checkpoint, newest
-from selfpatch.engine.config_errors import config_errors_as_sentences
 from selfpatch.engine.runner import PretrainRunner
-from selfpatch.errors import InputError
+from selfpatch.errors import InputError, config_errors_as_sentences
 
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
@@ -78,6 +77,7 @@ def evaluations(
     if knn is not None:
         hooks.append({"type": "KNNAccuracy", "train": knn[0], "val": knn[1], "interval": interval})
     if davis is not None:
+        import_modules_from_strings("davis_eval.training")  # stands above this package
         hooks.append({"type": "DavisScore", "davis": davis, "interval": interval})
     return hooks
 

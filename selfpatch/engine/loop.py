@@ -8,9 +8,9 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop
 
 from selfpatch.atomic import atomic_write
-from selfpatch.distributed import local
 from selfpatch.engine.pretrainer import NonFiniteLossError
 from selfpatch.errors import InputError
+from selfpatch.models.distributed import local
 
 
 @LOOPS.register_module()

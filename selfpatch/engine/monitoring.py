@@ -1,7 +1,6 @@
-"""What a pretraining run is worth while it runs: k-NN accuracy, DAVIS J&F, spread of the tokens."""
+"""What a pretraining run is worth while it runs: k-NN accuracy, spread of the tokens."""
 
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +11,6 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from davis_eval.run import Settings, segment
-from davis_eval.scores import score, summary
-from davis_eval.sequences import find_sequence, read_names
 from selfpatch.data.labelled import LabelledImages, labelled_pair
 from selfpatch.engine.checkpoints import pretrainer
 from selfpatch.engine.sharding import whole_teacher
@@ -144,34 +140,6 @@ def knn_classify(
     num_classes = int(bank_labels.max()) + 1
     totals = votes.new_zeros(len(queries), num_classes)
     return totals.scatter_add_(1, bank_labels[nearest], votes).argmax(1)
-
-
-@HOOKS.register_module()
-class DavisScore(EvaluationHook):
-    """J&F, J and F of label propagation on DAVIS sequences with the teacher, in percent.
-
-    The masks of the latest evaluation stay in ``davis`` in the work dir.
-
-    Args:
-        davis: Folder in DAVIS-2017's layout.
-        sequences: Names; all of the folder's list, if left out.
-        interval: In epochs.
-    """
-
-    def __init__(self, davis: str, sequences: list[str] | None = None, interval: int = 10) -> None:
-        super().__init__(interval)
-        self.davis = Path(davis)
-        names = sequences or read_names(self.davis)
-        self.sequences = [find_sequence(self.davis, name) for name in names]
-
-    def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
-        """Propagate the first masks and score the result."""
-        out = Path(runner.work_dir, "davis")
-        for sequence in self.sequences:
-            segment(teacher.backbone, sequence, out, Settings())
-        result = summary(score(self.davis, out, [sequence.name for sequence in self.sequences]))
-        names = {"J&F-Mean": "davis_j_and_f", "J-Mean": "davis_j", "F-Mean": "davis_f"}
-        return {ours: 100 * result[theirs] for theirs, ours in names.items()}
 
 
 @HOOKS.register_module()

@@ -10,8 +10,8 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMI
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from selfpatch.distributed import local
 from selfpatch.errors import InputError
+from selfpatch.models.distributed import local
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 

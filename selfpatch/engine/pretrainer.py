@@ -9,8 +9,8 @@ from mmengine.model import BaseDataPreprocessor, BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from selfpatch.distributed import local
 from selfpatch.errors import InputError
+from selfpatch.models.distributed import local
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
 from selfpatch.models.swin import SWIN_VARIANTS

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from selfpatch.distributed import mean_over_processes, world_size
+from selfpatch.models.distributed import mean_over_processes, world_size
 
 
 class SyncBatchNorm1d(nn.BatchNorm1d):

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from selfpatch.distributed import mean_over_processes
+from selfpatch.models.distributed import mean_over_processes
 
 
 def cross_entropy(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfpatch.distributed import gather
+from selfpatch.models.distributed import gather
 from selfpatch.models.heads import EmbeddingHead
 
 

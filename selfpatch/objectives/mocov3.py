@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfpatch.distributed import gather, rank, world_size
+from selfpatch.models.distributed import gather, rank, world_size
 from selfpatch.models.heads import EmbeddingHead
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from davis_eval.check import check_davis
 from selfpatch.check.ade20k import check_ade20k
 from selfpatch.check.coco import check_coco
-from selfpatch.check.davis import check_davis
 from selfpatch.check.findings import sample
 from selfpatch.check.imagenet import check_imagenet
 from selfpatch.demo.data import Sizes, generate

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from davis_eval.__main__ import main
-from davis_eval.palette import standard_palette
 from davis_eval.sequences import read_mask, write_mask
 from selfpatch import build_vit
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.visualize.palette import standard_palette
 
 SIZE = (96, 160)
 SMALL = ("--device", "cpu", "--short-side", "128")

@@ -12,7 +12,7 @@ from PIL import Image
 from davis_eval.__main__ import main
 from davis_eval.keypoints import joint_labels, locate, pck, read_video, video_names
 from selfpatch import build_vit
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
 
 
 def test_joints_are_found_where_they_were_put():

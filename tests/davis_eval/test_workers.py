@@ -13,7 +13,7 @@ from davis_eval.run import Settings
 from davis_eval.sequences import read_mask
 from davis_eval.workers import Job, segment_all
 from selfpatch import build_vit
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
 
 
 @pytest.fixture

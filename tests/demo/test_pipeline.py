@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from selfpatch.checkpoint import load_backbone
+from selfpatch.backbones.file import load_backbone
 from selfpatch.demo.data import Sizes
 from selfpatch.demo.plan import Budget
 from selfpatch.demo.run import demo
-from selfpatch.results import read_results
-from selfpatch.table import Table
+from selfpatch.results.file import read_results
+from selfpatch.results.table import Table
 
 # pycocotools' decoded arrays predate NumPy 2.
 pytestmark = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from selfpatch.checkpoint import fingerprint
+from selfpatch.backbones.file import fingerprint
 from selfpatch.engine.checkpoints import damage_of, find_checkpoint, newest
 from selfpatch.errors import InputError
 from tests.engine.tiny_pretraining import ACCUMULATED, EVERY_STEP, KEEP_ALL, train, weights

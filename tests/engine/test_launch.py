@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from selfpatch import load_backbone
-from selfpatch.checkpoint import read_backbone
+from selfpatch.backbones.file import read_backbone
 from selfpatch.engine.launch import batch_per_process, pretrain, read_config
 from selfpatch.errors import InputError
 from tests import ROOT

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from selfpatch.checkpoint import fingerprint
+from selfpatch.backbones.file import fingerprint
 from selfpatch.engine.checkpoints import newest
 from tests import ROOT
 from tests.engine.tiny_pretraining import (

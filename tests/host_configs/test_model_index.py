@@ -4,7 +4,7 @@ from pathlib import Path
 
 from mmengine.fileio import load
 
-from selfpatch.published import PUBLISHED
+from selfpatch.results.published import PUBLISHED
 from tests import ROOT
 
 MOBY = {  # README of Transformer-SSL

@@ -3,7 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from selfpatch.results import TASKS
+from selfpatch.results.file import TASKS
 from tests import ROOT
 from tests.host_configs import CONFIGS
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from selfpatch import build_vit
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.demo.data import Sizes, generate
 from tests import ROOT
 from tests.programs import Done, Parent
@@ -65,7 +65,9 @@ def run(data) -> Iterator[Callable[..., Done]]:
 
     def call(host: str, command: list[str], folder: Path, root: Path = data) -> Done:
         if host not in parents:
-            parents[host] = Parent(["selfpatch.backbone", *(f"{host}.{p}" for p in PACKAGES)])
+            parents[host] = Parent(
+                ["selfpatch.hosts.backbones", *(f"{host}.{p}" for p in PACKAGES)]
+            )
         roots = {"COCO_ROOT": str(root / "coco"), "ADE20K_ROOT": str(root / "ade20k")}
         return parents[host].run(*command, cwd=folder, env=roots)
 

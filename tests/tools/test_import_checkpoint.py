@@ -11,10 +11,18 @@ import pytest
 import timm
 import torch
 
-from selfpatch.checkpoint import load_backbone
+from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError
 from tests import ROOT
-from tests.published_layouts import LAYOUTS, junk, official_swin, prefixed, swin, vit, write
+from tests.backbones.published_layouts import (
+    LAYOUTS,
+    junk,
+    official_swin,
+    prefixed,
+    swin,
+    vit,
+    write,
+)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from selfpatch.models.vit import VisionTransformer as OurViT
-from selfpatch.results import device_name
+from selfpatch.results.file import device_name
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTS = {"mmdet": mmdet.utils, "mmseg": mmseg.utils}

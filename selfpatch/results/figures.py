@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from selfpatch.checkpoint import load_backbone
-from selfpatch.demo.plan import Data
+from selfpatch.backbones.file import load_backbone
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.visualize.attention import patch_attention, patch_similarity, top_share
 from selfpatch.visualize.pictures import (
@@ -27,6 +26,17 @@ from selfpatch.visualize.pictures import (
 
 Json = dict[str, Any]
 RUN_COLORS = ("#8a8f98", "#c8502d")
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """Where the four data sets lie, and what they are, in words."""
+
+    description: str
+    images: Path
+    coco: Path
+    ade20k: Path
+    davis: Path
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ def scalars(run: Run) -> list[Json]:
     return [entry for entry in map(json.loads, lines) if "loss" in entry]
 
 
-def validation_scenes(data: Data, count: int) -> list[tuple[Json, list[Json]]]:
+def validation_scenes(data: DataSets, count: int) -> list[tuple[Json, list[Json]]]:
     """The first validation images, not upright, with two to six instances; and those instances."""
     described = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
     chosen: list[tuple[Json, list[Json]]] = []
@@ -92,7 +102,7 @@ def validation_scenes(data: Data, count: int) -> list[tuple[Json, list[Json]]]:
     return chosen[:count]
 
 
-def attention_rows(data: Data, runs: Sequence[Run], count: int = 2) -> list[list[Picture]]:
+def attention_rows(data: DataSets, runs: Sequence[Run], count: int = 2) -> list[list[Picture]]:
     """Per image and run: where one patch of the largest instance looks, what it resembles."""
     rows = []
     for image, instances in validation_scenes(data, count):
@@ -135,7 +145,7 @@ def central_patch(mask: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def detection_rows(data: Data, runs: Sequence[Run], count: int = 3) -> list[list[Picture]]:
+def detection_rows(data: DataSets, runs: Sequence[Run], count: int = 3) -> list[list[Picture]]:
     """Per image: the true instances, and as many of the surest found ones, per run."""
     annotations = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
     names = {entry["id"]: entry["name"] for entry in annotations["categories"]}
@@ -178,7 +188,7 @@ def decode(shape: Any, image: Json) -> np.ndarray:
 
 
 def segmentation_rows(
-    data: Data, runs: Sequence[Run], count: int = 2
+    data: DataSets, runs: Sequence[Run], count: int = 2
 ) -> tuple[list[list[Picture]], dict[int, Color]]:
     """Per task and image: the picture, the true classes and every run's.
 
@@ -214,7 +224,7 @@ def ade20k_names() -> dict[int, str]:
     return dict(enumerate(ade_classes(), start=1))
 
 
-def video_rows(data: Data, runs: Sequence[Run], frames: int = 5) -> list[list[Picture]]:
+def video_rows(data: DataSets, runs: Sequence[Run], frames: int = 5) -> list[list[Picture]]:
     """Per video and run: frames at equal distances with the masks found; the truth first."""
     rows = []
     listed = (data.davis / "ImageSets" / "2017" / "val.txt").read_text().split()

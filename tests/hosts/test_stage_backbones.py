@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from selfpatch.backbone import HostBackbone, SelfPatchResNet, SelfPatchSwin, SelfPatchViT
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.errors import InputError
+from selfpatch.hosts.backbones import HostBackbone, SelfPatchResNet, SelfPatchSwin, SelfPatchViT
 from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import Swin
 from selfpatch.models.trunks import Trunk

@@ -9,14 +9,14 @@ from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from selfpatch.checkpoint import BackboneInfo, load_into
+from selfpatch.backbones.file import BackboneInfo, load_into
 from selfpatch.errors import InputError
+from selfpatch.hosts.pyramid import ToStride
 from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import SWIN_VARIANTS, Swin
 from selfpatch.models.trunks import Trunk, trunk_from
 from selfpatch.models.vit import build_vit
 from selfpatch.models.windows import windowed_intermediate
-from selfpatch.pyramid import ToStride
 
 
 class HostBackbone(BaseModule):
@@ -92,7 +92,7 @@ class SelfPatchViT(HostBackbone):
         window_size: Side of the windows, in patches, that blocks attend within; None: no windows.
         global_blocks: Blocks that attend to the whole image all the same.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)`` with any file that
-            :func:`selfpatch.checkpoint.read_backbone` knows; None starts from random weights.
+            :func:`selfpatch.backbones.file.read_backbone` knows; None starts from random weights.
         **overrides: Further arguments of the trunk, such as ``num_heads``.
     """
 

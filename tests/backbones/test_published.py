@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from selfpatch.checkpoint import load_backbone, read_file
-from tests.published_layouts import LAYOUTS, vit, write
+from selfpatch.backbones.file import load_backbone, read_file
+from tests.backbones.published_layouts import LAYOUTS, vit, write
 
 
 @torch.no_grad()

@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from selfpatch.atomic import atomic_write
+from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
-from selfpatch.layouts import Report, extract
 from selfpatch.models.trunks import Trunk, trunk_from
 from selfpatch.models.vit import VisionTransformer
 
@@ -85,8 +85,8 @@ def read_file(
     """Read a trunk's weights, and say what became of every key of the file.
 
     Known are: backbone files, training checkpoints of this suite, and the checkpoints of the
-    methods in :data:`selfpatch.layouts.METHODS`, as PyTorch files or safetensors. Nothing but
-    tensors, plain containers and :data:`HARMLESS` is unpickled.
+    methods in :data:`selfpatch.backbones.published.METHODS`, as PyTorch files or safetensors.
+    Nothing but tensors, plain containers and :data:`HARMLESS` is unpickled.
 
     Args:
         path: The file.

@@ -10,10 +10,10 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.backbones.onnx import export_onnx, resized
+from selfpatch.backbones.timm import export_timm
 from selfpatch.errors import InputError
-from selfpatch.export import export_timm
-from selfpatch.export_onnx import export_onnx, resized
 from selfpatch.models.trunks import build_trunk, trunk_from
 from tests import ROOT
 

@@ -16,7 +16,7 @@ from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
 
 if TYPE_CHECKING:
-    from selfpatch.checkpoint import BackboneInfo
+    from selfpatch.backbones.file import BackboneInfo
 
 TASKS: dict[str, tuple[str, ...]] = {
     "coco-mask-rcnn": ("AP-box", "AP-mask"),

@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 import pytest
 
-from selfpatch.published import PUBLISHED
-from selfpatch.results import TASKS, Result, read_results
-from selfpatch.table import build_table, version_list
-from selfpatch.table_formats import to_html, to_markdown, to_text
+from selfpatch.results.file import TASKS, Result, read_results
+from selfpatch.results.formats import to_html, to_markdown, to_text
+from selfpatch.results.published import PUBLISHED
+from selfpatch.results.table import build_table, version_list
 from tests import ROOT
 
 

@@ -12,9 +12,9 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from selfpatch.backbone import HostBackbone
-from selfpatch.checkpoint import BackboneInfo
-from selfpatch.results import TASKS, write_result
+from selfpatch.backbones.file import BackboneInfo
+from selfpatch.hosts.backbones import HostBackbone
+from selfpatch.results.file import TASKS, write_result
 
 COCO = {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)}
 ADE20K = {"mIoU": ("mIoU", 1)}
@@ -34,7 +34,7 @@ class ResultsFile(Hook):
     knows it too.
 
     Args:
-        task: A key of :data:`selfpatch.results.TASKS`.
+        task: A key of :data:`selfpatch.results.file.TASKS`.
     """
 
     priority = "LOW"

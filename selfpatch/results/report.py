@@ -10,14 +10,12 @@ from pathlib import Path
 from PIL import Image
 
 from selfpatch.atomic import atomic_write
-from selfpatch.demo import figures
-from selfpatch.demo.figures import Picture, Run
-from selfpatch.demo.plan import Data
-from selfpatch.demo.progress import clock
 from selfpatch.errors import InputError
-from selfpatch.results import device_name, installed_versions
-from selfpatch.table import ORIGIN_HEADER, Table, version_list
-from selfpatch.table_formats import to_html
+from selfpatch.results import figures
+from selfpatch.results.figures import DataSets, Picture, Run
+from selfpatch.results.file import device_name, installed_versions
+from selfpatch.results.formats import clock, to_html
+from selfpatch.results.table import ORIGIN_HEADER, Table, version_list
 
 STYLE = """
 :root { color-scheme: light; }
@@ -65,7 +63,7 @@ class Made:
     created: str
 
 
-def write_report(path: Path, data: Data, runs: Sequence[Run], table: Table, made: Made) -> None:
+def write_report(path: Path, data: DataSets, runs: Sequence[Run], table: Table, made: Made) -> None:
     """Write the page, atomically. A picture whose file is missing or broken leaves a sentence."""
     sections = [
         introduction(data, runs, made),
@@ -87,7 +85,7 @@ def write_report(path: Path, data: Data, runs: Sequence[Run], table: Table, made
         file.write(page)
 
 
-def introduction(data: Data, runs: Sequence[Run], made: Made) -> str:
+def introduction(data: DataSets, runs: Sequence[Run], made: Made) -> str:
     """What this is, on which data and machine."""
     names = " and ".join(run.name for run in runs)
     total = clock(sum(seconds for _, _, seconds in made.commands))
@@ -117,7 +115,7 @@ def section(title: str, text: str, make: Callable[[], str]) -> str:
     return f"<h2>{title}</h2><p>{text}</p>{body or NOTHING}"
 
 
-def segmentation(data: Data, runs: Sequence[Run]) -> str:
+def segmentation(data: DataSets, runs: Sequence[Run]) -> str:
     """The maps and the names of the classes in them."""
     rows, colors = figures.segmentation_rows(data, runs)
     names = figures.ade20k_names()

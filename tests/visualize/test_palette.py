@@ -1,6 +1,6 @@
 """DAVIS's colours."""
 
-from davis_eval.palette import standard_palette
+from selfpatch.visualize.palette import standard_palette
 
 
 def test_palette_begins_with_the_standard_colours():

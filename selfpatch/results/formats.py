@@ -4,9 +4,16 @@ import html
 import textwrap
 from collections.abc import Sequence
 
-from selfpatch.table import ORIGIN_HEADER, Table
+from selfpatch.results.table import ORIGIN_HEADER, Table
 
 LINE_WIDTH = 100
+
+
+def clock(seconds: float) -> str:
+    """Seconds as ``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def sources(table: Table) -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.export import Dim
 
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import BackboneInfo
+from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
 from selfpatch.models.swin import Swin
 from selfpatch.models.trunks import Trunk

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import (
+from selfpatch.backbones.file import (
     BackboneInfo,
     fingerprint,
     load_backbone,

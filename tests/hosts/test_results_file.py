@@ -2,7 +2,7 @@
 
 import pytest
 
-from selfpatch.engine.results_hook import percent
+from selfpatch.hosts.results_file import percent
 
 
 def test_a_metric_that_the_host_could_not_compute_stays_empty():

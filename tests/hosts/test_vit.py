@@ -7,9 +7,9 @@ import pytest
 import torch
 from mmengine.registry import MODELS
 
-from selfpatch.backbone import SelfPatchViT
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.errors import InputError
+from selfpatch.hosts.backbones import SelfPatchViT
 from selfpatch.models.vit import build_vit
 
 SIZES = {"variant": "vit_tiny", "depth": 4, "image_size": 64, "out_indices": (0, 1, 2, 3)}

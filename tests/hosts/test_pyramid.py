@@ -2,7 +2,7 @@
 
 import torch
 
-from selfpatch.pyramid import SimplePyramid
+from selfpatch.hosts.pyramid import SimplePyramid
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from selfpatch.atomic import atomic_write
-from selfpatch.checkpoint import BackboneInfo, State
+from selfpatch.backbones.file import BackboneInfo, State
 
 HUBCONF = '''"""The backbone in this folder: torch.hub.load(FOLDER, "backbone", source="local")."""
 

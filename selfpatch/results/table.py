@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from selfpatch.published import PUBLISHED, PUBLISHED_SETTING, Published
-from selfpatch.results import TASKS, Result
+from selfpatch.results.file import TASKS, Result
+from selfpatch.results.published import PUBLISHED, PUBLISHED_SETTING, Published
 
 NONE = "-"
 METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
@@ -47,7 +47,7 @@ class Table:
 
     Attributes:
         columns: A heading per backbone.
-        rows: In the order of :data:`selfpatch.results.TASKS`.
+        rows: In the order of :data:`selfpatch.results.file.TASKS`.
         origins: (task, backbone, config, data, device, versions, hours) per result.
         notes: Sentences below the table.
     """

@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
 
-from selfpatch.checkpoint import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.demo.data import Sizes, generate
-from selfpatch.demo.figures import Run, central_patch, decode, loss_curves
-from selfpatch.demo.plan import Budget, Data, find_data, plan
-from selfpatch.demo.report import Made, embedded, write_report
+from selfpatch.demo.plan import Budget, find_data, plan
 from selfpatch.demo.run import demo
 from selfpatch.errors import InputError
 from selfpatch.models.vit import VisionTransformer
-from selfpatch.results import read_results, write_result
-from selfpatch.table import build_table
+from selfpatch.results.figures import DataSets, Run, central_patch, decode, loss_curves
+from selfpatch.results.file import read_results, write_result
+from selfpatch.results.report import Made, embedded, write_report
+from selfpatch.results.table import build_table
 
 # pycocotools' decoded arrays predate NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -29,9 +29,9 @@ SIZES = Sizes(pretraining=2, coco_train=2, coco_val=5, ade_train=1, ade_val=2, f
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Data:
+def data(tmp_path_factory) -> DataSets:
     made = generate(tmp_path_factory.mktemp("report") / "data", SIZES)
-    return Data("hand-made", made / "images", made / "coco", made / "ade20k", made / "davis")
+    return DataSets("hand-made", made / "images", made / "coco", made / "ade20k", made / "davis")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def runs(data, tmp_path_factory) -> list[Run]:
     return [Run("DINO", folder / "dino"), Run("SelfPatch", folder / "dino+selfpatch")]
 
 
-def fill(folder: Path, method: str, data: Data) -> None:
+def fill(folder: Path, method: str, data: DataSets) -> None:
     """What a run leaves, with the truth as its answer."""
     vit = VisionTransformer(embed_dim=16, depth=1, num_heads=2, patch_size=16, image_size=32)
     info = BackboneInfo(vit.architecture, method, "by hand")
@@ -69,14 +69,14 @@ def fill(folder: Path, method: str, data: Data) -> None:
             (maps / path.name).write_bytes(path.read_bytes())
 
 
-def copy_davis(data: Data, folder: Path) -> None:
+def copy_davis(data: DataSets, folder: Path) -> None:
     for path in (data.davis / "Annotations" / "480p").rglob("*.png"):
         target = folder / "davis2017" / path.parent.name / path.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
 
 
-def copy_coco(data: Data, folder: Path) -> None:
+def copy_coco(data: DataSets, folder: Path) -> None:
     truth = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
     sizes = {image["id"]: image for image in truth["images"]}
     found = []
@@ -113,7 +113,7 @@ def test_the_report_holds_every_part_and_nothing_from_elsewhere(data, runs, tmp_
 
 def test_the_report_says_what_is_missing(data, tmp_path):
     runs = [Run("DINO", tmp_path / "no"), Run("SelfPatch", tmp_path / "neither")]
-    nowhere = Data("nothing", *[tmp_path / "nowhere"] * 4)
+    nowhere = DataSets("nothing", *[tmp_path / "nowhere"] * 4)
     write_report(tmp_path / "report.html", nowhere, runs, build_table([]), MADE)
     page = (tmp_path / "report.html").read_text()
     assert page.count("Not drawn") >= 3
@@ -192,9 +192,9 @@ def test_both_methods_get_the_same_budget_and_dino_its_class_token(data, tmp_pat
 
 def test_a_change_of_the_projects_own_code_runs_its_steps_again(data, tmp_path):
     pretrain = next(iter(plan(data, tmp_path, BUDGET)))
-    files = {path.name for path in pretrain.inputs}
-    assert {"vit.py", "loop.py", "demo_selfpatch.py"} <= files
-    assert not {"report.py", "table.py"} & files
+    files = {"/".join(path.parts[-2:]) for path in pretrain.inputs}
+    assert {"models/vit.py", "engine/loop.py", "configs/demo_selfpatch.py"} <= files
+    assert not {"results/report.py", "demo/plan.py"} & files
 
 
 def test_real_data_is_found_where_it_lies(real_data, tmp_path):

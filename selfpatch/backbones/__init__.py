@@ -1,0 +1,1 @@
+"""Any checkpoint -> one backbone file -> a trunk, a timm folder, an ONNX model."""

@@ -1,0 +1,1 @@
+"""The commands: parse, call, print. `python -m selfpatch.commands.NAME`, or `tools/NAME.py`."""

@@ -1,0 +1,84 @@
+"""Draw the curves of pretraining runs beside each other.
+
+Example:
+    python tools/curves.py work_dirs/dino work_dirs/selfpatch --out curves.png
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from selfpatch.atomic import atomic_write
+from selfpatch.errors import InputError, exit_with_sentence
+
+PANELS = {
+    "cls_loss": "image loss",
+    "patch_loss": "patch loss",
+    "token_similarity": "similarity of two patches of an image",
+    "token_rank": "effective rank of the patch tokens",
+    "knn_top1": "k-NN top-1 (%)",
+    "davis_j_and_f": "DAVIS J&F (%)",
+}
+
+
+def main() -> None:
+    """Read the command line and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("work_dirs", type=Path, nargs="+", help="of tools/pretrain.py")
+    parser.add_argument("--titles", nargs="+", help="one per run; its folder's name, if left out")
+    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
+    args = parser.parse_args()
+    with exit_with_sentence():
+        titles = args.titles or [path.name for path in args.work_dirs]
+        if len(titles) != len(args.work_dirs):
+            raise InputError(f"{len(titles)} titles do not fit {len(args.work_dirs)} runs")
+        runs = {t: read_scalars(path) for t, path in zip(titles, args.work_dirs, strict=True)}
+        draw(runs, args.out)
+
+
+def read_scalars(work_dir: Path) -> list[dict]:
+    """All logged lines of a run, resumed or not, in order of their steps."""
+    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
+    if not logs:
+        raise InputError(f"{work_dir} holds no */vis_data/scalars.json; give a run's work dir")
+    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
+    return sorted(lines, key=lambda line: line["step"])
+
+
+def draw(runs: dict[str, list[dict]], path: Path) -> None:
+    """One panel per value that any of the runs has."""
+    shown = [name for name in PANELS if any(name in line for run in runs.values() for line in run)]
+    figure, axes = plt.subplots(
+        -(-len(shown) // 2), 2, figsize=(9, 2.6 * -(-len(shown) // 2)), squeeze=False
+    )
+    for axis, name in zip(axes.flat, shown, strict=False):
+        draw_panel(axis, runs, name)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    axes.flat[0].legend(frameon=False)
+    figure.tight_layout()
+    with atomic_write(path) as file:
+        figure.savefig(file, format="png", dpi=110)
+
+
+def draw_panel(axis: Axes, runs: dict[str, list[dict]], name: str) -> None:
+    """One value over the steps of each run; the colour of a run is the same in every panel."""
+    for number, (title, lines) in enumerate(runs.items()):
+        points = [(line["step"], line[name]) for line in lines if name in line]
+        if points:
+            marker = "o" if len(points) < 20 else None
+            axis.plot(*zip(*points, strict=True), f"C{number}", marker=marker, label=title)
+    axis.set_title(PANELS[name], fontsize=10)
+    axis.set_xlabel("iteration", fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Turn a published checkpoint into a backbone file, and say what became of each of its keys.
+
+Example:
+    python tools/import_checkpoint.py dino_deitsmall16_pretrain.pth dino.safetensors --method dino
+"""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from selfpatch.backbones.file import load_strictly, read_file, save_backbone
+from selfpatch.backbones.published import Report
+from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.models.trunks import build_trunk, trunk_from
+
+
+def main() -> None:
+    """Read the command line, convert, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="a checkpoint of any known method, .pth or .safetensors")
+    parser.add_argument("out", help="the backbone file to write, *.safetensors")
+    parser.add_argument("--arch", help="refuse anything but this variant, such as vit_small")
+    parser.add_argument("--num-heads", type=int, help="of a ViT that does not have the usual ones")
+    parser.add_argument("--network", choices=["teacher", "student"], default="teacher")
+    parser.add_argument("--method", help="how it was trained, where the keys do not tell")
+    args = parser.parse_args()
+    with exit_with_sentence():
+        state, info, report = read_file(args.source, args.network, args.num_heads)
+        if args.arch is not None:
+            check_variant(args.source, info.architecture, args.arch)
+        load_strictly(trunk_from(info.architecture), state, args.source)
+        info = save_backbone(args.out, state, replace(info, method=args.method or info.method))
+        print(described(report))
+        size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
+        print(f"{args.out}: method {info.method}, fingerprint {info.fingerprint[:12]}\n  {size}")
+
+
+def check_variant(source: str, architecture: dict, variant: str) -> None:
+    """Refuse a trunk of another width or depth than the one that was asked for."""
+    if variant == "resnet50":
+        wanted = {"family": "resnet"}
+    else:
+        built = build_trunk(variant).architecture
+        names = ("family", "embed_dim", "depth", "depths")
+        wanted = {name: built[name] for name in names if name in built}
+    for name, value in wanted.items():
+        if architecture.get(name) != value:
+            raise InputError(
+                f"{source} is no {variant}: its {name} is {architecture.get(name)}, not {value}"
+            )
+
+
+def described(report: Report) -> str:
+    """The report, keys that differ in a number only on one line."""
+    lines = [f"used: {len(report.used)} keys"]
+    lines += [f"  {line}" for line in grouped(f"{k} -> {v}" for k, v in report.used.items())]
+    lines.append(f"ignored: {len(report.ignored)} keys")
+    lines += [f"  {line}" for line in grouped(f"{k}: {v}" for k, v in report.ignored.items())]
+    return "\n".join(lines)
+
+
+def grouped(lines: Iterable[str]) -> list[str]:
+    """Lines whose block numbers are replaced by ``*``, each once, with its count."""
+    counts: dict[str, int] = defaultdict(int)
+    for line in lines:
+        parts = [
+            ".".join("*" if part.isdigit() else part for part in word.split("."))
+            for word in line.split(" ")
+        ]
+        counts[" ".join(parts)] += 1
+    return [line if count == 1 else f"{line}  ({count})" for line, count in counts.items()]
+
+
+if __name__ == "__main__":
+    main()

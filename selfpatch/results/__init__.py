@@ -1,0 +1,1 @@
+"""Numbers -> results files -> tables and the report."""
