@@ -12,7 +12,7 @@ import argparse
 
 from mmengine.config import DictAction
 
-from selfpatch.engine.launch import evaluations, pretrain
+from selfpatch.engine.launch import evaluations, pretrain, read_config
 from selfpatch.errors import exit_with_sentence
 
 
@@ -33,17 +33,19 @@ def main() -> None:
     parser.add_argument("--davis", metavar="DIR", help="folder in DAVIS-2017's layout: log J&F")
     parser.add_argument("--eval-interval", type=int, default=1, metavar="EPOCHS")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="NAME=VALUE")
+    parser.add_argument(
+        "--print-config", action="store_true", help="print all that the run depends on, and end"
+    )
     args = parser.parse_args()
     with exit_with_sentence():
-        pretrain(
-            args.config,
-            args.data,
-            args.work_dir,
-            args.resume,
-            args.launcher,
-            args.cfg_options,
-            evaluations(args.knn, args.davis, args.eval_interval),
+        hooks = evaluations(args.knn, args.davis, args.eval_interval)
+        cfg = read_config(
+            args.config, args.cfg_options, args.data, args.work_dir, args.launcher, hooks
         )
+        if args.print_config:
+            print(cfg.pretty_text, end="")
+        else:
+            pretrain(cfg, args.resume)
 
 
 if __name__ == "__main__":

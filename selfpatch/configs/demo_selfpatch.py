@@ -21,11 +21,14 @@ model = dict(
     objective=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128),
     selfpatch=dict(patch_head=dict(num_prototypes=512, hidden_dim=512, bottleneck_dim=128)),
 )
-train_cfg = dict(max_epochs=10)
-default_hooks = dict(
-    schedules=dict(lr=3e-3, end_lr=1e-5, warmup_epochs=2, momentum=(0.98, 1.0)),
-    tokens=dict(interval=5),
-    logger=dict(interval=5),
-    checkpoint=dict(keep_last=1),
+train_cfg = dict(
+    max_epochs=10,
+    schedule=dict(
+        lr=3e-3,
+        end_lr=1e-5,
+        warmup_epochs=2,
+        momentum=(0.98, 1.0),
+    ),
 )
+default_hooks = dict(tokens=dict(interval=5), logger=dict(interval=5), checkpoint=dict(keep_last=1))
 log_processor = dict(window_size=5)

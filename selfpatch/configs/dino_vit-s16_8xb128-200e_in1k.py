@@ -8,15 +8,54 @@ Expect:   Mask R-CNN 1x on COCO 40.8 box AP, 37.3 mask AP; Semantic FPN 40k on A
           (the paper's numbers, not measured here). Time and memory have not been measured.
 """
 
-_base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
+_base_ = ["_base_/runtime.py"]
 
-model = dict(selfpatch=None, objective=dict(center_views="global"))
-default_hooks = dict(
-    schedules=dict(
-        lr=5e-4,
-        end_lr=1e-6,
-        warmup_epochs=10,
-        teacher_temp=(0.04, 0.07),
-        teacher_temp_warmup_epochs=30,
+# Images per step, over all processes and accumulated batches.
+total_batch_size = 1024
+views = [
+    dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
+    dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
+    dict(count=8, size=96, scale=(0.05, 0.25), blur=0.5),
+]
+model = dict(
+    type="Pretrainer",
+    data_preprocessor=dict(
+        type="ViewPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
+    ),
+    backbone=dict(variant="vit_small", patch_size=16, image_size=224, drop_path_rate=0.1),
+    objective=dict(
+        name="dino",
+        num_prototypes=65536,
+        hidden_dim=2048,
+        bottleneck_dim=256,
+        num_layers=3,
+        norm_last_layer=True,
+        num_global=2,
+        student_temp=0.1,
+        center_momentum=0.9,
+        center_views="global",
     ),
 )
+optim_wrapper = dict(
+    type="PretrainOptimWrapper",
+    constructor="DecayGroups",
+    optimizer=dict(type="AdamW", betas=(0.9, 0.999)),
+    clip="each",
+    clip_norm=3.0,
+    precision="fp32",
+)
+train_cfg = dict(
+    type="PretrainLoop",
+    max_epochs=200,
+    schedule=dict(
+        lr=5e-4,  # per 256 images
+        end_lr=1e-6,
+        warmup_epochs=10,
+        weight_decay=(0.04, 0.4),
+        momentum=(0.996, 1.0),
+        teacher_temp=(0.04, 0.07),
+        teacher_temp_warmup_epochs=30,
+        freeze_last_layer_epochs=1,
+    ),
+)
+randomness = dict(seed=0)

@@ -9,6 +9,39 @@ Expect:   A falling loss; no published number is claimed for it.
           Time and memory have not been measured.
 """
 
-_base_ = ["selfpatch-moby_vit-s16_8xb64-300e_in1k.py"]
+_base_ = ["_base_/runtime.py"]
 
-model = dict(selfpatch=None)
+# Images per step, over all processes and accumulated batches.
+total_batch_size = 512
+views = [
+    dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
+    dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
+]
+model = dict(
+    type="Pretrainer",
+    data_preprocessor=dict(
+        type="ViewPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
+    ),
+    backbone=dict(variant="vit_small", patch_size=16, image_size=224, drop_path_rate=0.0),
+    objective=dict(name="moby", hidden_dim=4096, out_dim=256, queue_size=4096, temperature=0.2),
+)
+optim_wrapper = dict(
+    type="PretrainOptimWrapper",
+    constructor="DecayGroups",
+    optimizer=dict(type="AdamW", betas=(0.9, 0.999)),
+    clip="all",
+    clip_norm=5.0,
+    precision="fp32",
+)
+train_cfg = dict(
+    type="PretrainLoop",
+    max_epochs=300,
+    schedule=dict(
+        lr=5e-4,  # per 256 images
+        end_lr=0.0,
+        warmup_epochs=5,
+        weight_decay=(0.05, 0.05),
+        momentum=(0.99, 1.0),
+    ),
+)
+randomness = dict(seed=0)

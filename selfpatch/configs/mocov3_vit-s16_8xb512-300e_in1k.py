@@ -9,6 +9,46 @@ Expect:   A falling loss; no published number is claimed for it.
           Time and memory have not been measured.
 """
 
-_base_ = ["selfpatch-mocov3_vit-s16_8xb512-300e_in1k.py"]
+_base_ = ["_base_/runtime.py"]
 
-model = dict(selfpatch=None)
+# Images per step, over all processes and accumulated batches.
+total_batch_size = 4096
+views = [
+    dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
+    dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
+]
+model = dict(
+    type="Pretrainer",
+    data_preprocessor=dict(
+        type="ViewPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
+    ),
+    backbone=dict(
+        variant="vit_small",
+        patch_size=16,
+        image_size=224,
+        num_heads=12,
+        fixed_positions=True,
+        drop_path_rate=0.0,
+    ),
+    objective=dict(name="mocov3", hidden_dim=4096, out_dim=256, temperature=0.2),
+    freeze_patch_embed=True,
+)
+optim_wrapper = dict(
+    type="PretrainOptimWrapper",
+    constructor="DecayGroups",
+    optimizer=dict(type="AdamW", betas=(0.9, 0.999)),
+    clip_norm=0.0,  # not clipped
+    precision="fp32",
+)
+train_cfg = dict(
+    type="PretrainLoop",
+    max_epochs=300,
+    schedule=dict(
+        lr=1.5e-4,  # per 256 images
+        end_lr=0.0,
+        warmup_epochs=40,
+        weight_decay=(0.1, 0.1),
+        momentum=(0.99, 1.0),
+    ),
+)
+randomness = dict(seed=0)

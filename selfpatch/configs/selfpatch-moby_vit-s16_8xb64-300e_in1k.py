@@ -11,26 +11,31 @@ Expect:   DAVIS (J&F)m 4.8 above MoBY alone (the paper's number, not measured he
           Time and memory have not been measured.
 """
 
-_base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
+_base_ = ["moby_vit-s16_8xb64-300e_in1k.py"]
 
-total_batch_size = 512
-views = [
-    dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
-    dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
-]
 model = dict(
-    backbone=dict(drop_path_rate=0.0),
-    objective=dict(_delete_=True, name="moby", queue_size=4096, temperature=0.2),
+    selfpatch=dict(
+        weight=0.1,
+        k=4,
+        neighbourhood=3,
+        border="wrap",
+        aggregation="attention",
+        views="all",
+        student_temp=0.1,
+        center_momentum=0.9,
+        patch_head=dict(
+            num_prototypes=4096,
+            hidden_dim=2048,
+            bottleneck_dim=256,
+            num_layers=3,
+            norm_last_layer=True,
+        ),
+    ),
 )
-optim_wrapper = dict(clip="all", clip_norm=5.0)
-train_cfg = dict(max_epochs=300)
-default_hooks = dict(
-    schedules=dict(
-        lr=5e-4,
-        end_lr=0.0,
-        warmup_epochs=5,
-        weight_decay=(0.05, 0.05),
-        momentum=(0.99, 1.0),
+train_cfg = dict(
+    schedule=dict(
+        teacher_temp=(0.04, 0.04),
+        teacher_temp_warmup_epochs=0,
         freeze_last_layer_epochs=0,
     ),
 )

@@ -21,11 +21,16 @@ model = dict(
     objective=dict(num_prototypes=4096, hidden_dim=512, bottleneck_dim=128),
     selfpatch=dict(patch_head=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128)),
 )
-train_cfg = dict(max_epochs=5)
+train_cfg = dict(
+    max_epochs=5,
+    schedule=dict(
+        lr=2e-3,
+        end_lr=1e-5,
+        warmup_epochs=1,
+        momentum=(0.99, 1.0),
+    ),
+)
 default_hooks = dict(
-    schedules=dict(lr=2e-3, end_lr=1e-5, warmup_epochs=1, momentum=(0.99, 1.0)),
-    tokens=dict(interval=25),
-    logger=dict(interval=25),
-    checkpoint=dict(keep_last=1),
+    tokens=dict(interval=25), logger=dict(interval=25), checkpoint=dict(keep_last=1)
 )
 log_processor = dict(window_size=25)

@@ -106,7 +106,7 @@ def pretraining(method: str, data: DataSets, folder: Path, budget: Budget) -> St
             config("selfpatch.configs", f"demo_{method}.py"),
             *("--data", str(data.images), "--work-dir", str(work_dir)),
             *("--cfg-options", f"train_cfg.max_epochs={epochs}"),
-            f"default_hooks.schedules.warmup_epochs={epochs / 5:g}",
+            f"train_cfg.schedule.warmup_epochs={epochs / 5:g}",
         ),
         folder=work_dir,
         output=work_dir / f"epoch_{epochs}.pth",

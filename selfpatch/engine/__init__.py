@@ -7,8 +7,6 @@ from selfpatch.engine import (
     monitoring,
     optimizer,
     pretrainer,
-    sampling,
-    schedules,
 )
 
 __all__ = [
@@ -18,6 +16,4 @@ __all__ = [
     "monitoring",
     "optimizer",
     "pretrainer",
-    "sampling",
-    "schedules",
 ]

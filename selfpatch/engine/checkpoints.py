@@ -13,22 +13,16 @@ from typing import Any
 import torch
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import read_backbone, save_backbone
-from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint
 from selfpatch.errors import InputError
+from selfpatch.models.distributed import unwrapped
 
 LIBRARIES = ("torch", "torchvision", "timm", "onedl-mmengine", "mmengine", "numpy", "pillow")
-
-
-def pretrainer(runner: Runner) -> Pretrainer:
-    """The model, without what distribution wraps around it."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 @HOOKS.register_module()
@@ -57,7 +51,7 @@ class Checkpoints(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Refuse to save between two accumulated batches: their gradients would be lost."""
-        accumulated = runner.optim_wrapper._accumulative_counts
+        accumulated = runner.optim_wrapper.accumulative_counts
         if not self.by_epoch and self.interval % accumulated:
             raise InputError(
                 f"default_hooks.checkpoint.interval={self.interval} iterations does not divide by"
@@ -85,7 +79,7 @@ class Checkpoints(Hook):
 
     def _save(self, runner: Runner, number: int, meta: dict[str, int]) -> None:
         """Write everything a run needs to go on, in plain types only."""
-        model = pretrainer(runner)
+        model = unwrapped(runner.model)
         checkpoint = {
             "meta": {**meta, "seed": runner.seed, "experiment_name": runner.experiment_name},
             "state_dict": gathered(model.state_dict()),
@@ -108,7 +102,7 @@ class Checkpoints(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Shard what was saved whole."""
-        model = pretrainer(runner)
+        model = unwrapped(runner.model)
         if is_sharded(model):
             scatter_checkpoint(checkpoint, model, runner.optim_wrapper.optimizer)
 

@@ -1,4 +1,4 @@
-"""What happens around a pretraining step: the teacher's average, the speed, images that fail."""
+"""What happens around a pretraining step: its speed is logged, images that fail are named."""
 
 import resource
 from typing import Any
@@ -9,23 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from selfpatch.engine.checkpoints import pretrainer
-from selfpatch.engine.schedules import images_per_step
 from selfpatch.errors import InputError
-
-
-@HOOKS.register_module()
-class TeacherEMA(Hook):
-    """Let the teacher, and the centres of its logits, follow after each optimiser step."""
-
-    priority = "VERY_HIGH"
-
-    def after_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
-    ) -> None:
-        """The student has just moved, unless gradients are still being accumulated."""
-        if runner.optim_wrapper.should_update():
-            pretrainer(runner).finish_step()
 
 
 @HOOKS.register_module()
@@ -40,8 +24,8 @@ class Throughput(Hook):
         """Divide the images of this iteration by its time."""
         hub = runner.message_hub
         seconds = hub.get_scalar("train/time").current()
-        accumulated = runner.optim_wrapper._accumulative_counts
-        hub.update_scalar("train/images_per_s", images_per_step(runner) / accumulated / seconds)
+        images = runner.train_dataloader.batch_size * get_world_size()
+        hub.update_scalar("train/images_per_s", images / seconds)
         if not torch.cuda.is_available():
             peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             hub.update_scalar("train/memory", peak_kib / 1024)

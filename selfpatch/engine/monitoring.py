@@ -12,11 +12,9 @@ from mmengine.runner import Runner
 from torch import Tensor
 
 from selfpatch.data.labelled import LabelledImages, labelled_pair
-from selfpatch.engine.checkpoints import pretrainer
+from selfpatch.engine.pretrainer import Network
 from selfpatch.engine.sharding import whole_teacher
-from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
-
-Network = ImageNetwork | SelfPatchNetwork
+from selfpatch.models.distributed import unwrapped
 
 
 class EvaluationHook(Hook, ABC):
@@ -45,7 +43,7 @@ class EvaluationHook(Hook, ABC):
     @torch.no_grad()
     def run(self, runner: Runner, epoch: int) -> None:
         """Evaluate on the first process and log; the others wait."""
-        teacher = whole_teacher(pretrainer(runner)).eval()
+        teacher = whole_teacher(unwrapped(runner.model)).eval()
         if is_main_process():
             metrics = self.evaluate(runner, teacher)
             runner.visualizer.add_scalars({**metrics, "epoch": epoch}, step=runner.iter)
@@ -105,13 +103,13 @@ class KNNAccuracy(EvaluationHook):
         self, runner: Runner, teacher: Network, images: LabelledImages
     ) -> tuple[Tensor, Tensor]:
         """Unit features (images, D) of the teacher, and labels (images,)."""
-        preprocess = pretrainer(runner).data_preprocessor
+        preprocess = unwrapped(runner.model).data_preprocessor
         loader = torch.utils.data.DataLoader(
             images, self.batch_size, num_workers=runner.train_dataloader.num_workers
         )
         features, labels = [], []
         for batch, label in loader:
-            (view,) = preprocess({"views": [batch]})["views"]
+            (view,) = preprocess([batch])
             features.append(F.normalize(teacher.features(view)[0], dim=-1))
             labels.append(label.to(view.device))
         return torch.cat(features), torch.cat(labels)
@@ -166,9 +164,8 @@ class TokenSpread(Hook):
         """Look at the tokens of the first view."""
         if not self.every_n_train_iters(runner, self.interval):
             return
-        model = pretrainer(runner)
-        first = {"views": [data_batch["views"][0][: self.num_images]]}
-        (view,) = model.data_preprocessor(first)["views"]
+        model = unwrapped(runner.model)
+        (view,) = model.data_preprocessor([data_batch["views"][0][: self.num_images]])
         tokens = whole_teacher(model).features(view)[1].float()
         hub = runner.message_hub
         hub.update_scalar("train/token_similarity", mean_similarity(tokens))

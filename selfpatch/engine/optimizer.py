@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local
@@ -25,7 +26,7 @@ class PretrainOptimWrapper(OptimWrapper):
         clip_norm: Gradients are clipped at this norm; 0 leaves them.
         clip: ``each`` parameter's gradient by itself, as DINO does, or ``all`` of them as one.
         precision: ``fp32``, ``bf16`` or ``fp16`` autocast; fp16 with a dynamic loss scale.
-        last_layer: Parameters that stand still while ``last_layer_frozen`` is set.
+        last_layer: The prototypes, which may stand still for a while.
         **kwargs: Those of mmengine's wrapper, such as ``accumulative_counts``.
     """
 
@@ -48,9 +49,19 @@ class PretrainOptimWrapper(OptimWrapper):
         self.clip_norm, self.clip = clip_norm, CLIPS[clip]
         self.dtype = PRECISIONS[precision]
         self.last_layer = last_layer
-        self.last_layer_frozen = False
         self.device_type = optimizer.param_groups[0]["params"][0].device.type
         self.scaler = torch.GradScaler(self.device_type, enabled=precision == "fp16")
+
+    @property
+    def accumulative_counts(self) -> int:
+        """Batches whose gradients make up a step."""
+        return self._accumulative_counts
+
+    def set_rates(self, lr: float, weight_decay: float) -> None:
+        """Give every parameter this learning rate, and those that decay this weight decay."""
+        for group in self.param_groups:
+            group["lr"] = lr
+            group["weight_decay"] = weight_decay if group["decays"] else 0.0
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
@@ -63,15 +74,20 @@ class PretrainOptimWrapper(OptimWrapper):
         """Backward pass of the scaled loss."""
         super().backward(self.scaler.scale(loss), **kwargs)
 
-    def step(self, **kwargs: Any) -> None:
-        """Clip, leave out a frozen last layer, update."""
+    def clip_gradients(self) -> None:
+        """Take the loss scale out of the gradients, clip them, and log their largest norm."""
         self.scaler.unscale_(self.optimizer)
-        gradients = [p.grad for group in self.param_groups for p in group["params"]]
-        norm = self.clip([g for g in gradients if g is not None], self.clip_norm)
-        self.message_hub.update_scalar("train/grad_norm", norm.max())
-        if self.last_layer_frozen:
-            for parameter in self.last_layer:
-                parameter.grad = None
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        norm = self.clip(parameters, self.clip_norm)
+        self.message_hub.update_scalar("train/grad_norm", norm)
+
+    def drop_last_layer_gradients(self) -> None:
+        """Let the prototypes stand still in this step."""
+        for parameter in self.last_layer:
+            parameter.grad = None
+
+    def step(self, **kwargs: Any) -> None:
+        """Update the weights, unless the loss scale made a gradient overflow."""
         self.scaler.step(self.optimizer, **kwargs)
         self.scaler.update()
 
@@ -86,28 +102,28 @@ class PretrainOptimWrapper(OptimWrapper):
         super().load_state_dict(state_dict)
 
 
-def clip_each(gradients: list[Tensor], clip_norm: float) -> Tensor:
-    """Scale each gradient, in place, to at most ``clip_norm``; returns their norms before."""
-    norms = norms_of(gradients)
+def clip_each(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
+    """Scale each gradient to at most ``clip_norm``; returns the largest norm before."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norms = [whole(norm) for norm in torch._foreach_norm(gradients)]
     if clip_norm > 0:
         scales = [(clip_norm / (norm + 1e-6)).clamp(max=1.0) for norm in norms]
-        torch._foreach_mul_([local(gradient) for gradient in gradients], scales)
-    return torch.stack(norms)
+        torch._foreach_mul_([local(g) for g in gradients], scales)
+    return torch.stack(norms).max()
 
 
-def clip_all(gradients: list[Tensor], clip_norm: float) -> Tensor:
-    """Scale all gradients, in place, to a joint norm of at most ``clip_norm``; returns the norm."""
-    norm = torch.stack(norms_of(gradients)).norm()
+def clip_all(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
+    """Scale all gradients to a joint norm of at most ``clip_norm``; returns the norm before."""
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = whole(get_total_norm(gradients))
     if clip_norm > 0:
-        scale = (clip_norm / (norm + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_([local(gradient) for gradient in gradients], scale)
+        clip_grads_with_norm_(parameters, clip_norm, norm)
     return norm
 
 
-def norms_of(gradients: list[Tensor]) -> list[Tensor]:
-    """The norm of each gradient; of the whole one where it is sharded."""
-    norms = torch._foreach_norm(gradients)
-    return [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
+def whole(norm: Tensor) -> Tensor:
+    """The norm of a whole gradient, where each process has a part of it."""
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 CLIPS = {"each": clip_each, "all": clip_all}

@@ -1,6 +1,5 @@
-"""Views -> loss: student, teacher and the total loss of a step (Eq. 8)."""
+"""Views -> losses: student, teacher and the total loss of a step (Eq. 8)."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -12,13 +11,14 @@ from torch import Tensor
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local
 from selfpatch.models.heads import ProjectionHead
-from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
+from selfpatch.models.networks import ImageNetwork, Logits, SelfPatchNetwork
 from selfpatch.models.swin import SWIN_VARIANTS
 from selfpatch.models.trunks import build_trunk
-from selfpatch.objectives.dino import DINO
-from selfpatch.objectives.moby import MoBY
-from selfpatch.objectives.mocov3 import MoCoV3
+from selfpatch.objectives import dino, moby, mocov3  # noqa: F401 (makes them known)
+from selfpatch.objectives.objective import build_objective
 from selfpatch.objectives.selfpatch import SelfPatchLoss
+
+Network = ImageNetwork | SelfPatchNetwork
 
 
 @MODELS.register_module()
@@ -26,8 +26,8 @@ class ViewPreprocessor(BaseDataPreprocessor):
     """uint8 views -> normalised views on the device.
 
     Args:
-        mean: Per channel, in units of 0-255.
-        std: Per channel, in units of 0-255.
+        mean: Mean per channel, in units of 0-255.
+        std: Standard deviation per channel, in units of 0-255.
     """
 
     mean: Tensor
@@ -38,28 +38,9 @@ class ViewPreprocessor(BaseDataPreprocessor):
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 
-    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
-        """A collated batch -> the arguments of :meth:`Pretrainer.forward`."""
-        views = self.cast_data(data["views"])
-        return {"views": [(view.float() - self.mean) / self.std for view in views]}
-
-
-OBJECTIVES = {"dino": DINO, "moby": MoBY, "mocov3": MoCoV3}
-"""Image objectives by the name that a config gives them."""
-
-
-class NonFiniteLossError(Exception):
-    """A loss is infinite or not a number.
-
-    Attributes:
-        losses: The total loss and its terms.
-    """
-
-    def __init__(self, losses: dict[str, float]) -> None:
-        terms = {name: value for name, value in losses.items() if name != "loss"}
-        bad = {name: value for name, value in terms.items() if not math.isfinite(value)} or losses
-        super().__init__(" and ".join(f"{name} is {value}" for name, value in bad.items()))
-        self.losses = losses
+    def forward(self, views: list[Tensor]) -> list[Tensor]:
+        """V views, each uint8 (B, 3, h, w) -> the same in fp32, on the device."""
+        return [(view.float() - self.mean) / self.std for view in self.cast_data(views)]
 
 
 @MODELS.register_module()
@@ -71,8 +52,8 @@ class Pretrainer(BaseModel):
         objective: ``name`` of the image objective (``dino``, ``moby``, ``mocov3``) and its
             arguments.
         selfpatch: ``weight`` (lambda of Eq. 8), ``patch_head``, ``views`` that the patch loss
-            looks at (``all`` or ``global``), and arguments of :class:`SelfPatchNetwork`. None
-            trains the host method alone.
+            looks at (``all`` or ``global``), and arguments of :class:`SelfPatchNetwork` and
+            :class:`SelfPatchLoss`. None trains the image objective alone.
         freeze_patch_embed: Keep the patch projection as it was initialised, as MoCo-v3 does.
         data_preprocessor: See :class:`ViewPreprocessor`.
     """
@@ -86,21 +67,17 @@ class Pretrainer(BaseModel):
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
-        self.momentum = 1.0  # set before each iteration, see PretrainSchedules
-        arguments = dict(objective)
-        name = arguments.pop("name")
-        if name not in OBJECTIVES:
-            raise InputError(f"there is no objective {name!r}; choose from {', '.join(OBJECTIVES)}")
-        self.objective = OBJECTIVES[name](**arguments)
+        self.objective = build_objective(**objective)
         options = dict(selfpatch or {})
         self.patch_weight = options.pop("weight", 0.0)
         self.patch_views = options.pop("views", "all")
         if self.patch_views not in ("all", "global"):
             raise InputError(f"views must be 'all' or 'global', not {self.patch_views!r}")
+        of_loss = {n: options.pop(n) for n in ("student_temp", "center_momentum") if n in options}
         self.patch_loss = (
-            SelfPatchLoss(options["patch_head"]["num_prototypes"]) if options else None
+            SelfPatchLoss(options["patch_head"]["num_prototypes"], **of_loss) if options else None
         )
-        self.method = name if selfpatch is None else f"{name}+selfpatch"
+        self.method = objective["name"] + "+selfpatch" * (selfpatch is not None)
         self.student = self._network(backbone, options)
         self.build_teacher = partial(self._network, {**backbone, "drop_path_rate": 0.0}, options)
         self.teacher = self.build_teacher()
@@ -109,9 +86,7 @@ class Pretrainer(BaseModel):
         if freeze_patch_embed:
             self.student.backbone.patch_embed.requires_grad_(False)
 
-    def _network(
-        self, backbone: dict[str, Any], selfpatch: dict[str, Any]
-    ) -> ImageNetwork | SelfPatchNetwork:
+    def _network(self, backbone: dict[str, Any], selfpatch: dict[str, Any]) -> Network:
         """The network of student or teacher: with SelfPatch's heads if there are options for it."""
         if not selfpatch:
             own: dict[str, Any] = {"final_norm": True}
@@ -124,19 +99,25 @@ class Pretrainer(BaseModel):
         image_head = self.objective.build_head(trunk.embed_dim)
         return SelfPatchNetwork(trunk, image_head, **{**selfpatch, "patch_head": patch_head})
 
-    def forward(self, views: list[Tensor], mode: str = "loss") -> dict[str, Tensor]:
-        """V views, each (B, 3, h, w), global ones first -> total loss and its terms."""
+    def forward(self, views: list[Tensor], teacher_temp: float) -> tuple[dict[str, Tensor], Logits]:
+        """Compute a batch's losses; changes nothing.
+
+        Args:
+            views: V views, each (B, 3, h, w), global ones first.
+            teacher_temp: Temperature of the teacher's targets.
+
+        Returns:
+            The total ``loss`` and its terms, and what the teacher said, for :meth:`update`.
+        """
         student = self.student(views)
         with torch.no_grad():
             teacher = self.teacher.targets(self.teacher_views(views))
-        losses = {"cls_loss": self.objective(student.image, teacher.image)}
-        self.objective.update(teacher.image)
+        losses = {"cls_loss": self.objective(student.image, teacher.image, teacher_temp)}
         total = losses["cls_loss"]
         if self.patch_loss is not None:
-            losses["patch_loss"] = self.patch_loss(student.patches, teacher.patches)
-            self.patch_loss.update(teacher.patches)
+            losses["patch_loss"] = self.patch_loss(student.patches, teacher.patches, teacher_temp)
             total = total + self.patch_weight * losses["patch_loss"]
-        return {"loss": total, **losses}
+        return {"loss": total, **losses}, teacher
 
     def teacher_views(self, views: list[Tensor]) -> list[Tensor]:
         """The views the teacher has to see: those of the patch loss, else the global ones."""
@@ -144,30 +125,23 @@ class Pretrainer(BaseModel):
             return views
         return views[: self.objective.num_views]
 
-    def set_teacher_temp(self, value: float) -> None:
-        """Sharpen the targets of every loss that has some with this temperature."""
-        for loss in (self.objective, self.patch_loss):
-            if isinstance(loss, DINO | SelfPatchLoss):
-                loss.teacher_temp = value
+    def update(self, teacher: Logits) -> None:
+        """Take what the teacher said of a batch into queues, and into the sums for the centres."""
+        self.objective.update(teacher.image)
+        if self.patch_loss is not None:
+            self.patch_loss.update(teacher.patches)
 
-    def parse_losses(self, losses: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The loss to minimise, and what to log; mmengine would add the terms up once more.
-
-        Raises:
-            NonFiniteLossError: The loss is infinite or not a number; nothing has moved yet.
-        """
-        if not losses["loss"].isfinite():
-            raise NonFiniteLossError({name: value.item() for name, value in losses.items()})
-        return losses["loss"], {name: value.detach() for name, value in losses.items()}
-
-    @torch.no_grad()
-    def finish_step(self) -> None:
-        """The student has moved: so do the centres, and the teacher, by a moving average."""
+    def move_centers(self) -> None:
+        """Move the centres towards the mean of what the teacher said in this step."""
         self.objective.finish_step()
         if self.patch_loss is not None:
             self.patch_loss.finish_step()
+
+    @torch.no_grad()
+    def move_teacher(self, momentum: float) -> None:
+        """Let the teacher follow the student, as a moving average of its weights."""
         teacher, student = (
             [local(parameter) for parameter in network.parameters()]
             for network in (self.teacher, self.student)
         )
-        torch._foreach_lerp_(teacher, student, 1 - self.momentum)
+        torch._foreach_lerp_(teacher, student, 1 - momentum)

@@ -1,26 +1,39 @@
-"""mmengine's Runner, on GPUs or CPUs, with whole models or sharded ones."""
+"""Config -> the model in its processes, and the loader of its images."""
 
 import os
+from functools import partial
+from typing import Any
 
 import torch
+from mmengine.config import Config
+from mmengine.dataset import worker_init_fn
 from mmengine.device import get_device
+from mmengine.dist import get_rank, get_world_size
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
+from selfpatch.data.views import MultiViewDataset
 from selfpatch.engine.pretrainer import Pretrainer
+from selfpatch.engine.sampling import EpochSampler
 from selfpatch.engine.sharding import shard
+from selfpatch.errors import InputError
 
 
 class PretrainRunner(Runner):
     """A Runner that also trains in parallel on CPUs, and shards the model if the config says so."""
+
+    def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
+        """The one loader of a pretraining run."""
+        return image_loader(self.cfg, self.seed)
 
     def wrap_model(self, model_wrapper_cfg: dict | None, model: Pretrainer) -> nn.Module:
         """Prepare the model for the processes of the run."""
         model = model.to(get_device())
         if not self.distributed:
             return model
-        if self.cfg.get("sharded", False):
+        if self.cfg.sharded:
             return shard(model)
         on_gpu = torch.cuda.is_available()
         device_ids = [int(os.environ["LOCAL_RANK"])] if on_gpu else None
@@ -30,3 +43,36 @@ class PretrainRunner(Runner):
 
     def _init_model_weights(self) -> None:
         """Nothing: the model's constructor drew the same weights in every process."""
+
+
+def image_loader(cfg: Config, seed: int) -> DataLoader:
+    """The views of ``total_batch_size`` images per step, shared out over the processes.
+
+    Raises:
+        InputError: The images of a step cannot be shared out evenly.
+    """
+    loading = cfg.train_dataloader
+    dataset = MultiViewDataset(loading.folder, cfg.views, seed)
+    return DataLoader(
+        dataset,
+        batch_size=images_per_batch(cfg, get_world_size()),
+        sampler=EpochSampler(dataset, cfg.total_batch_size, seed),
+        num_workers=loading.num_workers,
+        persistent_workers=loading.num_workers > 0,
+        pin_memory=loading.pin_memory,
+        drop_last=True,
+        worker_init_fn=partial(
+            worker_init_fn, num_workers=loading.num_workers, rank=get_rank(), seed=seed
+        ),
+    )
+
+
+def images_per_batch(cfg: Config, num_processes: int) -> int:
+    """Share the images of a step out over processes and accumulated batches."""
+    shares = num_processes * cfg.optim_wrapper.get("accumulative_counts", 1)
+    if cfg.total_batch_size % shares:
+        raise InputError(
+            f"total_batch_size={cfg.total_batch_size} does not divide by {shares}"
+            " (processes times accumulative_counts); change one of them"
+        )
+    return cfg.total_batch_size // shares

@@ -4,15 +4,9 @@ from collections.abc import Iterator
 
 import torch
 from mmengine.dist import get_dist_info
-from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset, Sampler
 
-from selfpatch.data.views import MultiViewDataset
 
-DATASETS.register_module(module=MultiViewDataset)
-
-
-@DATA_SAMPLERS.register_module()
 class EpochSampler(Sampler[tuple[int, int]]):
     """A new permutation each epoch, shared out over the processes, that can begin anywhere.
 
@@ -26,10 +20,10 @@ class EpochSampler(Sampler[tuple[int, int]]):
         seed: Of the permutations.
     """
 
-    def __init__(self, dataset: Dataset, step_size: int = 1, seed: int | None = None) -> None:
+    def __init__(self, dataset: Dataset, step_size: int, seed: int) -> None:
         self.size = len(dataset)  # type: ignore[arg-type]
         self.used = self.size // step_size * step_size
-        self.seed = seed or 0
+        self.seed = seed
         self.rank, self.world_size = get_dist_info()
         self.epoch = 0
         self.start = 0

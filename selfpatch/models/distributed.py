@@ -4,8 +4,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.nn.functional import all_reduce
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 
 
 def is_distributed() -> bool:
@@ -46,19 +49,11 @@ def mean_over_processes(values: Tensor) -> Tensor:
     """The mean of each process's ``values``; gradients flow back to all of them."""
     if not is_distributed():
         return values
-    summed: Tensor = _Sum.apply(values)
+    summed: Tensor = all_reduce(values)
     return summed / dist.get_world_size()
 
 
-class _Sum(torch.autograd.Function):
-    """All-reduce in both directions."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        values = values.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(values)
-        return values
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        return _Sum.forward(ctx, gradients[0])
+def unwrapped(model: nn.Module) -> Any:
+    """The model itself, out of what may spread it over processes."""
+    wrappers = (DistributedDataParallel, FullyShardedDataParallel)
+    return model.module if isinstance(model, wrappers) else model

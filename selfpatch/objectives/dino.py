@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 from selfpatch.errors import InputError
 from selfpatch.models.heads import ProjectionHead
-from selfpatch.objectives.distillation import Center
+from selfpatch.objectives.distillation import Center, cross_entropy_of_pairs
+from selfpatch.objectives.objective import Objective
 
 
-class DINO(nn.Module):
+class DINO(Objective, name="dino"):
     """Cross-entropy of every student view against the teacher's other, global views.
 
     Args:
@@ -38,7 +39,6 @@ class DINO(nn.Module):
         self.head_arguments = {"num_prototypes": num_prototypes, **head}
         self.num_views = num_global
         self.student_temp = student_temp
-        self.teacher_temp = 0.04  # set before each iteration, see PretrainSchedules
         self.center_views = center_views
         self.center = Center(num_prototypes, center_momentum)
 
@@ -46,19 +46,16 @@ class DINO(nn.Module):
         """The projection head g."""
         return ProjectionHead(embed_dim, **self.head_arguments)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Mean cross-entropy over all pairs of a teacher's global view and another student view.
 
         Args:
             student: (V, B, K).
             teacher: (num_global or more, B, K).
+            teacher_temp: Temperature of the targets.
         """
-        targets = self.center.targets(teacher[: self.num_views], self.teacher_temp)
-        with torch.autocast(student.device.type, enabled=False):
-            logits = student.float() / self.student_temp
-            # t: teacher's view, v: student's view, b: image, k: prototype
-            agreement = torch.einsum("tbk,vbk->tvb", targets, logits)
-            losses = logits.logsumexp(-1) - agreement
+        targets = self.center.targets(teacher[: self.num_views], teacher_temp)
+        losses = cross_entropy_of_pairs(student, targets, self.student_temp)
         same_view = torch.eye(*losses.shape[:2], dtype=torch.bool, device=losses.device)
         return losses[~same_view].mean()
 

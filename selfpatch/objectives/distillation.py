@@ -1,4 +1,8 @@
-"""Logits of student and teacher -> the loss of self-distillation with a centre (DINO)."""
+"""Logits of student and teacher -> the loss of self-distillation with a centre (DINO).
+
+The loss of a pair is the cross-entropy -sum_k t_k log softmax(s)_k. Because the targets t add up to
+one, it equals logsumexp(s) - <t, s>, and the log-softmax, as large as the logits, is never stored.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -7,13 +11,34 @@ from selfpatch.models.distributed import mean_over_processes
 
 
 def cross_entropy(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:
-    """-sum_k targets_k log softmax(student / temp)_k over the last dimension, in fp32.
+    """Cross-entropy of each row of ``student`` with its own row of ``targets``, in fp32.
 
-    Written as logsumexp(s) - <targets, s>, which holds for targets that add up to one and never
-    stores the log-softmax.
+    Args:
+        student: Logits (..., K).
+        targets: Distributions (..., K).
+        student_temp: Temperature of the student.
+
+    Returns:
+        (...).
     """
     logits = student.float() / student_temp
     return logits.logsumexp(-1) - (targets * logits).sum(-1)
+
+
+def cross_entropy_of_pairs(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:
+    """Cross-entropy of every student view with every target view of the same image, in fp32.
+
+    Args:
+        student: Logits (V, B, K).
+        targets: Distributions (T, B, K).
+        student_temp: Temperature of the student.
+
+    Returns:
+        (T, V, B).
+    """
+    with torch.autocast(student.device.type, enabled=False):
+        logits = student.float() / student_temp
+        return logits.logsumexp(-1) - torch.einsum("tbk,vbk->tvb", targets, logits)
 
 
 class Center(nn.Module):

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from selfpatch.models.distributed import gather
 from selfpatch.models.heads import EmbeddingHead
+from selfpatch.objectives.objective import Objective
 
 
-class MoBY(nn.Module):
+class MoBY(Objective, name="moby"):
     """Two views; each has to find the other view's key among a queue of older keys.
 
     Source: Self-Supervised Learning with Swin Transformers (Transformer-SSL).
@@ -22,9 +23,6 @@ class MoBY(nn.Module):
         queue_size: Keys kept per view; a multiple of the images per step.
         temperature: Of the similarities.
     """
-
-    num_views = 2
-    """The first so many views are looked at; the teacher has to see them."""
 
     queues: Tensor
     position: Tensor
@@ -51,12 +49,13 @@ class MoBY(nn.Module):
         """The projector g, of which the teacher has a copy."""
         return EmbeddingHead(embed_dim, **self.head_arguments)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Sum over both directions of the mean cross-entropy of finding the key.
 
         Args:
             student: (2 or more, B, K).
             teacher: (2 or more, B, K).
+            teacher_temp: Not used; keys and queries share one temperature.
         """
         queries = F.normalize(self.predictor(student[:2]).float(), dim=-1)
         keys = F.normalize(teacher[:2].float(), dim=-1)
@@ -79,6 +78,3 @@ class MoBY(nn.Module):
         places = (self.position + torch.arange(keys.shape[1], device=keys.device)) % size
         self.queues[:, places] = keys
         self.position.copy_((self.position + keys.shape[1]) % size)
-
-    def finish_step(self) -> None:
-        """Nothing: the queues have moved already, batch by batch."""

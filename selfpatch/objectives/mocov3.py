@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 from selfpatch.models.distributed import gather, rank, world_size
 from selfpatch.models.heads import EmbeddingHead
+from selfpatch.objectives.objective import Objective
 
 
-class MoCoV3(nn.Module):
+class MoCoV3(Objective, name="mocov3"):
     """Two views; each has to find the other view's key among the keys of the batch.
 
     Source: An Empirical Study of Training Self-Supervised Vision Transformers (MoCo-v3).
@@ -20,9 +21,6 @@ class MoCoV3(nn.Module):
         out_dim: Width K of an embedding.
         temperature: Of the similarities.
     """
-
-    num_views = 2
-    """The first so many views are looked at; the teacher has to see them."""
 
     def __init__(
         self,
@@ -41,12 +39,13 @@ class MoCoV3(nn.Module):
         """The projector g, of which the teacher has a copy."""
         return EmbeddingHead(embed_dim, num_layers=3, **self.head_arguments)
 
-    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Sum over both directions of 2 * temperature * mean cross-entropy of finding the key.
 
         Args:
             student: (2 or more, B, K).
             teacher: (2 or more, B, K).
+            teacher_temp: Not used; keys and queries share one temperature.
         """
         queries = F.normalize(self.predictor(student[:2]).float(), dim=-1)
         keys = F.normalize(teacher[:2].float(), dim=-1)
@@ -58,9 +57,3 @@ class MoCoV3(nn.Module):
                 logits = queries[query] @ gather(keys[key]).T / self.temperature
                 losses.append(2 * self.temperature * F.cross_entropy(logits, own))
         return losses[0] + losses[1]
-
-    def update(self, teacher: Tensor) -> None:
-        """Nothing outlives a step."""
-
-    def finish_step(self) -> None:
-        """Nothing outlives a step."""

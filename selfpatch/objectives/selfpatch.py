@@ -24,21 +24,23 @@ class SelfPatchLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.student_temp = student_temp
-        self.teacher_temp = 0.04  # set before each iteration, see PretrainSchedules
         self.center = Center(num_prototypes, center_momentum)
 
-    def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+    def forward(
+        self, student: Sequence[Tensor], teacher: Sequence[Tensor], teacher_temp: float
+    ) -> Tensor:
         """Mean over views of the mean over images and patches (Eq. 7).
 
         Args:
             student: Tensors (v, B, N, K'), one per run of v equally sized views.
             teacher: Like ``student``; where it saw fewer views, those are the first ones, and the
                 student's others do not count.
+            teacher_temp: Temperature of the targets.
         """
         per_view = [
             cross_entropy(
                 own[: len(summary)],
-                self.center.targets(summary, self.teacher_temp),
+                self.center.targets(summary, teacher_temp),
                 self.student_temp,
             )
             .flatten(1)

@@ -73,7 +73,7 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
     DATA_SAMPLERS.register_module("InOrder", module=InOrder, force=True)
     temperatures = [golden_meta["loss"][n] for n in ("warmup_teacher_temp", "teacher_temp")]
     folder = tmp_path_factory.mktemp("run")
-    cfg = read_config(str(CONFIG), {})
+    cfg = read_config(str(CONFIG))
     cfg.merge_from_dict(
         {
             "work_dir": str(folder),
@@ -89,12 +89,12 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
             "model.objective": head("image_head"),
             "model.selfpatch.patch_head": head("patch_head"),
             "optim_wrapper.clip_norm": 3.0,
-            "default_hooks.schedules.lr": steps[1]["lr"] * 256 / meta["batch"],
-            "default_hooks.schedules.warmup_epochs": 1,
+            "train_cfg.schedule.lr": steps[1]["lr"] * 256 / meta["batch"],
+            "train_cfg.schedule.warmup_epochs": 1,
             # Not stated in the meta data: the golden losses fit this step and no other.
-            "default_hooks.schedules.teacher_temp": temperatures,
-            "default_hooks.schedules.teacher_temp_warmup_epochs": 1,
-            "default_hooks.schedules.freeze_last_layer_epochs": meta["freeze_last_layer_epochs"],
+            "train_cfg.schedule.teacher_temp": temperatures,
+            "train_cfg.schedule.teacher_temp_warmup_epochs": 1,
+            "train_cfg.schedule.freeze_last_layer_epochs": meta["freeze_last_layer_epochs"],
             "default_hooks.logger.interval": 1,
         }
     )
@@ -105,7 +105,7 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
             "images_per_epoch": images,
             "num_crops": num_crops,
         },
-        "sampler": {"type": "InOrder"},
+        "sampler": {"type": "InOrder", "step_size": meta["batch"]},
         "collate_fn": {"type": "default_collate"},
         "batch_size": meta["batch"],
     }
@@ -128,7 +128,7 @@ class Recorder(selfpatch.engine.hooks.Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         group = runner.optim_wrapper.optimizer.param_groups[0]
         values = {**outputs, "lr": group["lr"], "weight_decay": group["weight_decay"]}
-        values["momentum"] = runner.model.momentum
+        values["momentum"] = runner.train_loop.schedule(runner.iter).momentum
         for name, value in values.items():
             self.log.setdefault(name, []).append(float(value))
 

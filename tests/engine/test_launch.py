@@ -8,7 +8,8 @@ import torch
 
 from selfpatch import load_backbone
 from selfpatch.backbones.file import read_backbone
-from selfpatch.engine.launch import batch_per_process, pretrain, read_config
+from selfpatch.engine.launch import read_config
+from selfpatch.engine.runner import images_per_batch
 from selfpatch.errors import InputError
 from tests import ROOT
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, CONFIGS, TINY, arguments, train, weights
@@ -19,7 +20,7 @@ def test_a_run_leaves_a_backbone_file_that_is_the_last_teacher(config, images, t
     work_dir = train(config, images, tmp_path)
     vit, info = load_backbone(work_dir / "backbone.safetensors")
     assert info.method == ("dino" if "dino" in config else "dino+selfpatch")
-    assert "MultiViewDataset" in info.recipe
+    assert "total_batch_size = 4" in info.recipe
     saved = weights(work_dir, "epoch_2.pth")
     assert vit.pos_embed.equal(saved["teacher.backbone.pos_embed"])
     norm = "teacher.backbone.norm" if "dino" in config else "teacher.aggregation_head.norm"
@@ -38,19 +39,14 @@ def test_a_run_leaves_a_backbone_file_that_is_the_last_teacher(config, images, t
         ({"train_cfg.max_epoch": 3}, "max_epoch"),
         ({"total_batch_size": 64}, "14 images do not fill one step of 64"),
         ({"train_cfg.max_epochs": 0}, "max_epochs=0; give 1 or more"),
-        ({"train_dataloader.dataset.views": []}, "set views at the top instead"),
+        ({"train_dataloader.batch_size": 8}, "train_dataloader.batch_size; known are folder"),
         ({"optim_wrapper.precision": "bf17"}, "precision must be one of fp32, bf16, fp16"),
         ({"optim_wrapper.clip": "foo"}, "clip must be one of each, all"),
     ],
 )
 def test_a_mistake_in_the_config_is_one_sentence(options, sentence, images, tmp_path):
     with pytest.raises(InputError, match=sentence) as caught:
-        pretrain(
-            str(CONFIGS / "demo_dino.py"),
-            str(images),
-            str(tmp_path),
-            options={**TINY, **options, "experiment_name": str(tmp_path)},
-        )
+        train("demo_dino.py", images, tmp_path, **options)
     assert "\n" not in str(caught.value)
 
 
@@ -70,7 +66,7 @@ def test_every_config_says_how_to_run_it_and_builds(path):
     docstring = path.read_text().split('"""')[1]
     for part in ("Command:", "Source:", "Expect:"):
         assert part in docstring
-    cfg = read_config(str(path), {})
+    cfg = read_config(str(path))
     with torch.device("meta"):
         model = MODELS.build(cfg.model)
     trained = sum(p.numel() for p in model.student.backbone.parameters())
@@ -80,9 +76,9 @@ def test_every_config_says_how_to_run_it_and_builds(path):
 def test_images_of_a_step_are_shared_out_over_processes_and_accumulation():
     cfg = read_config(str(CONFIGS / "demo_dino.py"), {"optim_wrapper.accumulative_counts": 2})
     cfg.total_batch_size = 48
-    assert batch_per_process(cfg, world_size=4) == 6
+    assert images_per_batch(cfg, num_processes=4) == 6
     with pytest.raises(InputError, match="does not divide by 10"):
-        batch_per_process(cfg, world_size=5)
+        images_per_batch(cfg, num_processes=5)
 
 
 def test_a_folder_with_an_earlier_runs_checkpoints_is_refused_without_resume(images, tmp_path):

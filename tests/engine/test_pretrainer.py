@@ -12,6 +12,7 @@ from selfpatch.models.neighbours import (
 from tests.objectives.naive import naive_cross_entropy
 
 HEADS = {"hidden_dim": 8, "bottleneck_dim": 4}
+TEMP = 0.04
 
 
 def tiny(objective: str, selfpatch: dict | None = None, **backbone) -> Pretrainer:
@@ -31,7 +32,7 @@ def tiny(objective: str, selfpatch: dict | None = None, **backbone) -> Pretraine
 def test_every_objective_trains_every_part_of_its_student(objective, patches):
     model = tiny(objective, patches)
     views = [torch.randn(4, 3, 32, 32) for _ in range(2)]
-    losses = model(views)
+    losses, _ = model(views, TEMP)
     losses["loss"].backward()
     assert losses["loss"].isfinite()
     assert ("patch_loss" in losses) == (patches is not None)
@@ -63,7 +64,7 @@ def test_every_ablation_changes_the_patch_loss_and_nothing_else(ablation):
             for parameter in model.parameters():
                 parameter *= 8
         views = [torch.randn(2, 3, 64, 64) for _ in range(2)] + [torch.randn(2, 3, 32, 32)]
-        losses.append(model(views))
+        losses.append(model(views, TEMP)[0])
     default, changed = losses
     torch.testing.assert_close(default["cls_loss"], changed["cls_loss"])
     if "weight" in ablation:
@@ -121,7 +122,7 @@ def model() -> Pretrainer:
 def test_total_is_image_loss_plus_weighted_patch_loss(model):
     """Eq. 8, and both terms as they come from the parts of the model, view by view (Eq. 6-7)."""
     views = [torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32), torch.randn(2, 3, 16, 24)]
-    losses = model(views)
+    losses, _ = model(views, TEMP)
     student, teacher = model.student, model.teacher
     patch, summaries = [], []
     for view in views:
@@ -156,7 +157,7 @@ def test_total_is_image_loss_plus_weighted_patch_loss(model):
 
 def test_gradient_reaches_the_student_and_never_the_teacher(model):
     views = [torch.randn(2, 3, 32, 32) for _ in range(2)]
-    model(views)["loss"].backward()
+    model(views, TEMP)[0]["loss"].backward()
     trained = [p for p in model.student.parameters() if p.requires_grad]
     assert all(p.grad is not None for p in trained)
     assert all(p.grad is None for p in model.teacher.parameters())
@@ -167,7 +168,6 @@ def test_teacher_is_the_moving_average_of_the_student(model):
         for parameter in model.student.parameters():
             parameter += 1.0
     before = [parameter.clone() for parameter in model.teacher.parameters()]
-    model.momentum = 0.9
-    model.finish_step()
+    model.move_teacher(momentum=0.9)
     for old, new in zip(before, model.teacher.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from selfpatch.engine.launch import pretrain
+from selfpatch.engine.launch import pretrain, read_config
 from tests import ROOT
 
 CONFIGS = ROOT / "selfpatch/configs"
@@ -44,14 +44,8 @@ def train(
     """Train in this process; ``options`` may write ``__`` for the dots of their names."""
     options = {name.replace("__", "."): value for name, value in options.items()}
     overrides = {**CONFIG_OPTIONS[config], **options, "experiment_name": f"{work_dir} {resume}"}
-    pretrain(
-        str(CONFIGS / config),
-        str(images),
-        str(work_dir),
-        resume=resume,
-        options=overrides,
-        hooks=hooks,
-    )
+    cfg = read_config(str(CONFIGS / config), overrides, str(images), str(work_dir), hooks=hooks)
+    pretrain(cfg, resume)
     return work_dir
 
 

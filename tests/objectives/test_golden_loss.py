@@ -38,9 +38,8 @@ def test_two_calls_give_the_reference_losses_and_centers(golden, golden_meta):
             ]
         teacher_temp = float(tensors[f"{call}.teacher_temp"])
         assert abs(teacher_temp - warmup[call]) < 1e-9
-        image_loss.teacher_temp = patch_loss.teacher_temp = teacher_temp
-        cls = image_loss(image["student"], image["teacher"])
-        own = patch_loss(patch["student"], patch["teacher"])
+        cls = image_loss(image["student"], image["teacher"], teacher_temp)
+        own = patch_loss(patch["student"], patch["teacher"], teacher_temp)
         image_loss.update(image["teacher"])
         image_loss.finish_step()
         patch_loss.update(patch["teacher"])

@@ -20,7 +20,7 @@ def test_moby_looks_for_the_other_views_key_among_that_views_queue():
             for b in range(3)
         ]
         losses.append(sum(rows) / 3)
-    assert float(moby(student, teacher)) == pytest.approx(sum(losses), rel=1e-4)
+    assert float(moby(student, teacher, 0.04)) == pytest.approx(sum(losses), rel=1e-4)
 
 
 def test_moby_queues_keep_the_newest_keys_of_each_view():

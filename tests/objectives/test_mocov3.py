@@ -17,4 +17,4 @@ def test_mocov3_looks_for_the_other_views_key_in_the_batch():
         for query, key in ((0, 1), (1, 0))
         for b in range(4)
     ]
-    assert float(moco(student, teacher)) == pytest.approx(2 * 0.2 * sum(rows) / 4, rel=1e-4)
+    assert float(moco(student, teacher, 0.04)) == pytest.approx(2 * 0.2 * sum(rows) / 4, rel=1e-4)

@@ -180,7 +180,7 @@ def test_both_methods_get_the_same_budget_and_dino_its_class_token(data, tmp_pat
     assert len(steps) == 12
     for name in ("pretrain DINO", "pretrain SelfPatch"):
         assert "train_cfg.max_epochs=3" in steps[name].command
-        assert "default_hooks.schedules.warmup_epochs=0.6" in steps[name].command
+        assert "train_cfg.schedule.warmup_epochs=0.6" in steps[name].command
     for name in ("Mask R-CNN on DINO", "Mask R-CNN on SelfPatch"):
         assert "train_cfg.max_epochs=2" in steps[name].command
         assert steps[name].typed.startswith("COCO_ROOT=")

@@ -1,25 +1,18 @@
-"""What every pretraining run shares: loop, optimiser, hooks, log."""
+"""How a pretraining run is carried out; nothing here belongs to a recipe.
+
+The data loader is made by :func:`selfpatch.engine.runner.image_loader` from ``train_dataloader``,
+``views``, ``total_batch_size`` and ``randomness.seed``.
+"""
 
 custom_imports = dict(imports=["selfpatch.engine"], allow_failed_imports=False)
 default_scope = "mmengine"
 
-# Images per optimiser step, over all processes and accumulated batches.
-total_batch_size = 1024
+train_dataloader = dict(folder="data/imagenet/train", num_workers=10, pin_memory=True)
 
 # Share parameters, gradients and optimiser state out over the processes: for ViT-B and larger.
 sharded = False
 
-train_cfg = dict(type="PretrainLoop", max_epochs=200)
-optim_wrapper = dict(
-    type="PretrainOptimWrapper",
-    constructor="DecayGroups",
-    optimizer=dict(type="AdamW", lr=0.0),  # the rate is set by PretrainSchedules
-    clip_norm=3.0,
-    precision="fp32",
-)
 default_hooks = dict(
-    schedules=dict(type="PretrainSchedules", lr=5e-4, end_lr=1e-6, warmup_epochs=10),
-    teacher=dict(type="TeacherEMA"),
     images=dict(type="UnreadableImages"),
     throughput=dict(type="Throughput"),
     tokens=dict(type="TokenSpread", interval=50),
@@ -27,4 +20,3 @@ default_hooks = dict(
     checkpoint=dict(type="Checkpoints", interval=1, keep_last=3),
 )
 log_processor = dict(window_size=50)
-randomness = dict(seed=0)

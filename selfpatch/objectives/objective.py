@@ -1,0 +1,57 @@
+"""What an image objective has to bring."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from selfpatch.errors import InputError
+
+
+class Objective(nn.Module, ABC):
+    """The loss of an image-level method, with the head and the memory that it needs.
+
+    A subclass states the name that a config gives it, ``class DINO(Objective, name="dino")``, and
+    :func:`build_objective` finds it once its file is imported. In a step, for each of its batches:
+    the loss (:meth:`forward`, which changes nothing), then :meth:`update`; and once for the whole
+    step, after the student has moved, :meth:`finish_step`.
+
+    Attributes:
+        num_views: The first so many views are the ones whose targets the loss needs.
+    """
+
+    known: ClassVar[dict[str, type["Objective"]]] = {}
+    num_views = 2
+
+    def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        Objective.known[name] = cls
+
+    @abstractmethod
+    def build_head(self, embed_dim: int) -> nn.Module:
+        """The head g that student and teacher each have one of: (V, B, embed_dim) -> (V, B, K)."""
+
+    @abstractmethod
+    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+        """The loss of a batch, a scalar.
+
+        Args:
+            student: Outputs of the student's head (V, B, K), for all V views.
+            teacher: Outputs of the teacher's head (``num_views`` or more, B, K), no gradient.
+            teacher_temp: Temperature of the targets in this step, for objectives that sharpen
+                them.
+        """
+
+    def update(self, teacher: Tensor) -> None:
+        """Take a batch's teacher outputs into the memory, of all processes; nothing by default."""
+
+    def finish_step(self) -> None:
+        """Do what happens once per optimiser step; nothing by default."""
+
+
+def build_objective(name: str, **arguments: Any) -> Objective:
+    """Build the objective of this name."""
+    if name not in Objective.known:
+        known = ", ".join(Objective.known)
+        raise InputError(f"there is no objective {name!r}; choose from {known}")
+    return Objective.known[name](**arguments)
