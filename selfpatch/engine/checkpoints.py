@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import read_backbone, save_backbone
-from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint
+from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint, whole_weights
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import unwrapped
 
@@ -82,7 +82,7 @@ class Checkpoints(Hook):
         model = unwrapped(runner.model)
         checkpoint = {
             "meta": {**meta, "seed": runner.seed, "experiment_name": runner.experiment_name},
-            "state_dict": gathered(model.state_dict()),
+            "state_dict": whole_weights(model),
             "optimizer": gathered(runner.optim_wrapper.state_dict()),
             "message_hub": {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}},
             "selfpatch": {

@@ -165,8 +165,11 @@ class TokenSpread(Hook):
         if not self.every_n_train_iters(runner, self.interval):
             return
         model = unwrapped(runner.model)
+        teacher = whole_teacher(model)
+        if not is_main_process():
+            return
         (view,) = model.data_preprocessor([data_batch["views"][0][: self.num_images]])
-        tokens = whole_teacher(model).features(view)[1].float()
+        tokens = teacher.features(view)[1].float()
         hub = runner.message_hub
         hub.update_scalar("train/token_similarity", mean_similarity(tokens))
         hub.update_scalar("train/token_rank", effective_rank(tokens.flatten(0, 1)))

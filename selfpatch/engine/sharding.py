@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor, nn
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -38,10 +39,24 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
+def whole_weights(module: nn.Module) -> dict[str, Tensor]:
+    """A state dict of whole tensors, in the first process's memory; all processes have to call it.
+
+    The other processes get an empty one.
+    """
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights: dict[str, Any] = get_model_state_dict(module, options=whole)
+    return weights
+
+
 def gathered(tree: Any) -> Any:
-    """A state dict with all sharded tensors whole; all processes have to call it."""
+    """An optimiser's state with all sharded tensors whole; all processes have to call it.
+
+    ``get_optimizer_state_dict`` would also invent a state for what has not moved yet, such as the
+    prototypes in their frozen epochs, and a resumed run would no longer equal an uninterrupted one.
+    """
     if isinstance(tree, DTensor):
-        return tree.full_tensor()
+        return tree.full_tensor().cpu()
     if isinstance(tree, dict):
         return type(tree)((key, gathered(value)) for key, value in tree.items())
     if isinstance(tree, list | tuple):
@@ -72,9 +87,10 @@ def scatter_checkpoint(
 
 
 def whole_teacher(model: Pretrainer) -> ImageNetwork | SelfPatchNetwork:
-    """The teacher as one process can run it by itself; all processes have to call it."""
+    """The teacher as the first process can run it by itself; all processes have to call it."""
     if not is_sharded(model):
         return model.teacher
     teacher = model.build_teacher().to(model.data_preprocessor.device)
-    teacher.load_state_dict(gathered(model.teacher.state_dict()))
+    if weights := whole_weights(model.teacher):
+        teacher.load_state_dict(weights)
     return teacher
