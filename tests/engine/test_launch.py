@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from inspect import signature
 
 import pytest
 import torch
@@ -10,7 +11,13 @@ from selfpatch import load_backbone
 from selfpatch.backbones.file import read_backbone
 from selfpatch.engine.launch import read_config
 from selfpatch.engine.runner import images_per_batch
+from selfpatch.engine.schedules import Schedule
 from selfpatch.errors import InputError
+from selfpatch.models.heads import ProjectionHead
+from selfpatch.models.networks import SelfPatchNetwork
+from selfpatch.objectives.dino import DINO
+from selfpatch.objectives.objective import Objective
+from selfpatch.objectives.selfpatch import SelfPatchLoss
 from tests import ROOT
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, CONFIGS, TINY, arguments, train, weights
 
@@ -85,3 +92,41 @@ def test_a_folder_with_an_earlier_runs_checkpoints_is_refused_without_resume(ima
     train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1)
     with pytest.raises(InputError, match="holds checkpoints of an earlier run; add --resume"):
         train("demo_dino.py", images, tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.py")), ids=lambda path: path.stem)
+def test_every_number_of_a_recipe_stands_in_its_config(path):
+    """No value of objective, heads, patch loss, schedule or optimiser comes from a default."""
+    cfg = read_config(str(path))
+    model = cfg.model
+    objective = Objective.known[model.objective.name]
+    expected = set(signature(objective).parameters) - {"head"}
+    if objective is DINO:
+        expected |= set(signature(ProjectionHead).parameters) - {"embed_dim"}
+    assert set(model.objective) == expected | {"name"}
+    with_prototypes = objective is DINO or "selfpatch" in model
+    if "selfpatch" in model:
+        parts = {*signature(SelfPatchNetwork).parameters, *signature(SelfPatchLoss).parameters}
+        parts -= {"backbone", "image_head", "num_prototypes"}
+        assert set(model.selfpatch) == parts | {"weight", "views"}
+        heads = set(signature(ProjectionHead).parameters) - {"embed_dim"}
+        assert set(model.selfpatch.patch_head) == heads
+    facts_of_the_run = {"num_steps", "steps_per_epoch", "images_per_step"}
+    of_prototypes = {"teacher_temp", "teacher_temp_warmup_epochs", "freeze_last_layer_epochs"}
+    scheduled = set(signature(Schedule).parameters) - facts_of_the_run
+    assert set(cfg.train_cfg.schedule) == scheduled - (set() if with_prototypes else of_prototypes)
+    assert {"clip_norm", "precision", "optimizer"} <= set(cfg.optim_wrapper)
+    assert "betas" in cfg.optim_wrapper.optimizer
+    assert {"total_batch_size", "views", "randomness"} <= set(cfg)
+    assert {"variant", "image_size", "drop_path_rate"} <= set(model.backbone)
+
+
+def test_the_printed_config_is_the_one_that_the_checkpoint_keeps(images, tmp_path, programs):
+    options = {**CONFIG_OPTIONS["demo_dino.py"], "train_cfg.max_epochs": 1}
+    line = arguments("demo_dino.py", images, tmp_path / "run", options)
+    printed = programs.run(*line, "--print-config")
+    assert printed.returncode == 0, printed.stderr
+    assert not (tmp_path / "run").exists()
+    assert programs.run(*line).returncode == 0
+    note = torch.load(tmp_path / "run/epoch_1.pth", weights_only=True)["selfpatch"]
+    assert printed.stdout == note["recipe"]

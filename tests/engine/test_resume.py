@@ -84,7 +84,12 @@ def killed(programs, config, images, work_dir, options, processes, kill_at: int)
         (MOBY, MOBY_OPTIONS | {"optim_wrapper.precision": "bf16"}, 2, 7),
         ("demo_selfpatch.py", CONFIG_OPTIONS["demo_selfpatch.py"] | {"sharded": True}, 2, 2),
     ],
-    ids=["accumulated", "queues and batch norm", "two processes in bf16", "sharded, prototypes frozen"],
+    ids=[
+        "accumulated",
+        "queues and batch norm",
+        "two processes in bf16",
+        "sharded, prototypes frozen",
+    ],
 )
 def test_a_killed_run_resumes_to_the_same_weights(
     config, options, processes, kill_at, images, tmp_path, programs
