@@ -36,7 +36,7 @@ class DavisScore(EvaluationHook):
         """Propagate the first masks and score the result."""
         out = Path(runner.work_dir, "davis")
         for sequence in self.sequences:
-            segment(teacher.backbone, sequence, out, Settings())
+            segment(teacher.trunk, sequence, out, Settings())
         result = summary(score(self.davis, out, [sequence.name for sequence in self.sequences]))
         names = {"J&F-Mean": "davis_j_and_f", "J-Mean": "davis_j", "F-Mean": "davis_f"}
         return {ours: 100 * result[theirs] for theirs, ours in names.items()}

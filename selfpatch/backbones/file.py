@@ -231,7 +231,7 @@ def _read_own(
     """A training checkpoint; the aggregation head's norm becomes the trunk's."""
     own, trunk = content["selfpatch"], {}
     report = Report(own["method"])
-    prefixes = {f"{network}.backbone.": "", f"{network}.aggregation_head.norm.": "norm."}
+    prefixes = {f"{network}.trunk.": "", f"{network}.aggregation_head.norm.": "norm."}
     for key, value in content["state_dict"].items():
         prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
         if prefix is None:

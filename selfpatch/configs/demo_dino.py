@@ -15,7 +15,7 @@ views = [
 ]
 train_dataloader = dict(num_workers=2, pin_memory=False)
 model = dict(
-    backbone=dict(variant="vit_tiny", depth=6, image_size=96, drop_path_rate=0.0),
+    trunk=dict(variant="vit_tiny", depth=6, image_size=96, drop_path_rate=0.0),
     objective=dict(num_prototypes=1024, hidden_dim=512, bottleneck_dim=128),
 )
 train_cfg = dict(

@@ -16,7 +16,7 @@ views = [
 ]
 train_dataloader = dict(num_workers=2, pin_memory=False)
 model = dict(
-    backbone=dict(variant="vit_tiny", image_size=112, drop_path_rate=0.0),
+    trunk=dict(variant="vit_tiny", image_size=112, drop_path_rate=0.0),
     objective=dict(num_prototypes=4096, hidden_dim=512, bottleneck_dim=128),
 )
 train_cfg = dict(

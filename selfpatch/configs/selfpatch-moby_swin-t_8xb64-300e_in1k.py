@@ -13,4 +13,4 @@ Expect:   DAVIS (J&F)m 5.6 above MoBY alone (the paper's number, not measured he
 
 _base_ = ["selfpatch-moby_vit-s16_8xb64-300e_in1k.py"]
 
-model = dict(backbone=dict(_delete_=True, variant="swin_tiny", image_size=224, drop_path_rate=0.2))
+model = dict(trunk=dict(_delete_=True, variant="swin_tiny", image_size=224, drop_path_rate=0.2))

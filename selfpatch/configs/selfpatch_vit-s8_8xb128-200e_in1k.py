@@ -10,4 +10,4 @@ Expect:   A falling loss; no published number is claimed for it.
 
 _base_ = ["selfpatch_vit-s16_8xb128-200e_in1k.py"]
 
-model = dict(backbone=dict(patch_size=8))
+model = dict(trunk=dict(patch_size=8))

@@ -86,7 +86,7 @@ class Checkpoints(Hook):
             "optimizer": gathered(runner.optim_wrapper.state_dict()),
             "message_hub": {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}},
             "selfpatch": {
-                "architecture": model.teacher.backbone.architecture,
+                "architecture": model.teacher.trunk.architecture,
                 "method": model.method,
                 "recipe": runner.cfg.pretty_text,
                 **self.provenance,

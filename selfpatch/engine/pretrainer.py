@@ -48,7 +48,7 @@ class Pretrainer(BaseModel):
     """An image objective, with or without SelfPatch.
 
     Args:
-        backbone: Arguments of :func:`selfpatch.models.trunks.build_trunk`.
+        trunk: Arguments of :func:`selfpatch.models.trunks.build_trunk`.
         objective: ``name`` of the image objective (``dino``, ``moby``, ``mocov3``) and its
             arguments.
         selfpatch: ``weight`` (lambda of Eq. 8), ``patch_head``, ``views`` that the patch loss
@@ -60,7 +60,7 @@ class Pretrainer(BaseModel):
 
     def __init__(
         self,
-        backbone: dict[str, Any],
+        trunk: dict[str, Any],
         objective: dict[str, Any],
         selfpatch: dict[str, Any] | None = None,
         freeze_patch_embed: bool = False,
@@ -78,26 +78,26 @@ class Pretrainer(BaseModel):
             SelfPatchLoss(options["patch_head"]["num_prototypes"], **of_loss) if options else None
         )
         self.method = objective["name"] + "+selfpatch" * (selfpatch is not None)
-        self.student = self._network(backbone, options)
-        self.build_teacher = partial(self._network, {**backbone, "drop_path_rate": 0.0}, options)
+        self.student = self._network(trunk, options)
+        self.build_teacher = partial(self._network, {**trunk, "drop_path_rate": 0.0}, options)
         self.teacher = self.build_teacher()
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
         if freeze_patch_embed:
-            self.student.backbone.patch_embed.requires_grad_(False)
+            self.student.trunk.patch_embed.requires_grad_(False)
 
-    def _network(self, backbone: dict[str, Any], selfpatch: dict[str, Any]) -> Network:
+    def _network(self, trunk: dict[str, Any], selfpatch: dict[str, Any]) -> Network:
         """The network of student or teacher: with SelfPatch's heads if there are options for it."""
         if not selfpatch:
             own: dict[str, Any] = {"final_norm": True}
-            if backbone.get("variant") not in SWIN_VARIANTS:
+            if trunk.get("variant") not in SWIN_VARIANTS:
                 own["class_token"] = True
-            trunk = build_trunk(**{**backbone, **own})
-            return ImageNetwork(trunk, self.objective.build_head(trunk.embed_dim))
-        trunk = build_trunk(**backbone)
-        patch_head = ProjectionHead(trunk.embed_dim, **selfpatch["patch_head"])
-        image_head = self.objective.build_head(trunk.embed_dim)
-        return SelfPatchNetwork(trunk, image_head, **{**selfpatch, "patch_head": patch_head})
+            built = build_trunk(**{**trunk, **own})
+            return ImageNetwork(built, self.objective.build_head(built.embed_dim))
+        built = build_trunk(**trunk)
+        patch_head = ProjectionHead(built.embed_dim, **selfpatch["patch_head"])
+        image_head = self.objective.build_head(built.embed_dim)
+        return SelfPatchNetwork(built, image_head, **{**selfpatch, "patch_head": patch_head})
 
     def forward(self, views: list[Tensor], teacher_temp: float) -> tuple[dict[str, Tensor], Logits]:
         """Compute a batch's losses; changes nothing.

@@ -28,7 +28,7 @@ def shard(model: Pretrainer) -> Pretrainer:
 
 def blocks(network: ImageNetwork | SelfPatchNetwork) -> list[nn.Module]:
     """The transformer blocks of a trunk."""
-    trunk = network.backbone
+    trunk = network.trunk
     if isinstance(trunk, Swin):
         return [block for layer in trunk.layers for block in layer.blocks]
     return list(trunk.blocks)

@@ -41,29 +41,29 @@ class ImageNetwork(nn.Module):
     """f and g of the host method (Eq. 2): the trunk's own image token -> image logits.
 
     Args:
-        backbone: A trunk with a final norm; its [CLS] token stands for the image, or the mean of
+        trunk: A trunk with a final norm; its [CLS] token stands for the image, or the mean of
             its tokens if it has none.
         image_head: The projection head g, (V, B, D) -> (V, B, K).
     """
 
-    def __init__(self, backbone: Transformer, image_head: nn.Module) -> None:
+    def __init__(self, trunk: Transformer, image_head: nn.Module) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.trunk = trunk
         self.image_head = image_head
 
     def forward(self, views: Sequence[Tensor]) -> Logits:
         """Views, each (B, 3, h, w) -> their image logits."""
         images = []
         for batch in batches_of_equal_size(views):
-            tokens = self.backbone(batch.flatten(0, 1))
+            tokens = self.trunk(batch.flatten(0, 1))
             images.append(self.image_token(tokens).unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), [])
 
     def image_token(self, tokens: Tensor) -> Tensor:
         """Tokens (B, prefix + N, D) -> (B, D)."""
-        if self.backbone.num_prefix_tokens:
-            return self.backbone.norm(tokens[:, 0])
-        return self.backbone.norm(tokens).mean(1)
+        if self.trunk.num_prefix_tokens:
+            return self.trunk.norm(tokens[:, 0])
+        return self.trunk.norm(tokens).mean(1)
 
     def targets(self, views: Sequence[Tensor]) -> Logits:
         """As teacher the network does what it does as student."""
@@ -71,15 +71,15 @@ class ImageNetwork(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
-        tokens = self.backbone(images)
-        return self.image_token(tokens), tokens[:, self.backbone.num_prefix_tokens :]
+        tokens = self.trunk(images)
+        return self.image_token(tokens), tokens[:, self.trunk.num_prefix_tokens :]
 
 
 class SelfPatchNetwork(nn.Module):
     """f, h, g and g': the image's summary, and the patches or their summaries -> logits.
 
     Args:
-        backbone: A trunk; without [CLS] and final norm in the paper's setting.
+        trunk: A trunk; without [CLS] and final norm in the paper's setting.
         image_head: The image's projection head g, (V, B, D) -> (V, B, K).
         patch_head: The patches' projection head g'.
         k: Positives per patch; ``all`` keeps every neighbour.
@@ -90,7 +90,7 @@ class SelfPatchNetwork(nn.Module):
 
     def __init__(
         self,
-        backbone: Transformer,
+        trunk: Transformer,
         image_head: nn.Module,
         patch_head: ProjectionHead,
         k: int | str = 4,
@@ -107,8 +107,8 @@ class SelfPatchNetwork(nn.Module):
         most = float("inf") if neighbourhood == "all" else int(neighbourhood) ** 2 - 1
         if k != "all" and (not isinstance(k, int) or not 1 <= k <= most):
             raise InputError(f"k must be 'all' or lie from 1 to the {most:g} neighbours, not {k!r}")
-        self.backbone = backbone
-        self.aggregation_head = AggregationHead(backbone.embed_dim, backbone.num_heads)
+        self.trunk = trunk
+        self.aggregation_head = AggregationHead(trunk.embed_dim, trunk.num_heads)
         self.image_head = image_head
         self.patch_head = patch_head
         self.k, self.neighbourhood, self.border = k, neighbourhood, border
@@ -118,7 +118,7 @@ class SelfPatchNetwork(nn.Module):
         """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves."""
         images, patches = [], []
         for batch in batches_of_equal_size(views):
-            tokens = self.backbone(batch.flatten(0, 1))[:, self.backbone.num_prefix_tokens :]
+            tokens = self.trunk(batch.flatten(0, 1))[:, self.trunk.num_prefix_tokens :]
             image = self.aggregation_head.summarize_image(tokens)
             images.append(image.unflatten(0, batch.shape[:2]))
             own = self.patch_head(self.aggregation_head.norm(tokens))
@@ -129,7 +129,7 @@ class SelfPatchNetwork(nn.Module):
         """As teacher (Eq. 6-7): the image's summary y and the patches' summaries y^(i)."""
         images, patches = [], []
         for batch in batches_of_equal_size(views):
-            tokens = self.backbone(batch.flatten(0, 1))[:, self.backbone.num_prefix_tokens :]
+            tokens = self.trunk(batch.flatten(0, 1))[:, self.trunk.num_prefix_tokens :]
             image, summaries = self.aggregate(
                 self.aggregation_head, tokens, self.positives(batch, tokens)
             )
@@ -139,12 +139,12 @@ class SelfPatchNetwork(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
-        tokens = self.backbone(images)[:, self.backbone.num_prefix_tokens :]
+        tokens = self.trunk(images)[:, self.trunk.num_prefix_tokens :]
         return self.aggregation_head.summarize_image(tokens), tokens
 
     def positives(self, batch: Tensor, tokens: Tensor) -> Tensor:
         """P(i) of every patch of the views (v, B, 3, h, w): int64 (v * B, N, k)."""
-        grid = self.backbone.grid(batch)
+        grid = self.trunk.grid(batch)
         neighbours = neighbour_index(*grid, self.neighbourhood, self.border).to(tokens.device)
         k = neighbours.shape[1] if self.k == "all" else int(self.k)
         return match_positives(tokens, neighbours, k)

@@ -16,7 +16,12 @@ from selfpatch.engine.sampling import EpochSampler
 from tests import ROOT
 
 CONFIG = ROOT / "selfpatch/configs/selfpatch_vit-s16_8xb128-200e_in1k.py"
-OURS = {"ca_head.": "aggregation_head.", "c_head.": "image_head.", "p_head.": "patch_head."}
+OURS = {
+    "backbone.": "trunk.",
+    "ca_head.": "aggregation_head.",
+    "c_head.": "image_head.",
+    "p_head.": "patch_head.",
+}
 
 
 def our_name(name: str) -> str:
@@ -62,7 +67,7 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
     num_crops = sum(name.startswith("0.crop") for name in tensors)
     init = network(tensors, "init.")
     trunk = golden_meta["vit"]
-    side = round(init["backbone.pos_embed"].shape[1] ** 0.5) * trunk["patch_size"]
+    side = round(init["trunk.pos_embed"].shape[1] ** 0.5) * trunk["patch_size"]
 
     def head(name: str) -> dict[str, int]:
         hidden, bottleneck = (init[f"{name}.mlp.{layer}.weight"].shape[0] for layer in (0, 4))
@@ -79,7 +84,7 @@ def run(golden, golden_dir, golden_meta, tmp_path_factory) -> dict[str, Any]:
             "work_dir": str(folder),
             "train_cfg.max_epochs": num_epochs,
             "model.data_preprocessor": {"mean": [127.5] * 3, "std": [127.5] * 3},
-            "model.backbone": {
+            "model.trunk": {
                 "embed_dim": trunk["embed_dim"],
                 "depth": trunk["depth"],
                 "num_heads": trunk["num_heads"],

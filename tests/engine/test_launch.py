@@ -29,20 +29,20 @@ def test_a_run_leaves_a_backbone_file_that_is_the_last_teacher(config, images, t
     assert info.method == ("dino" if "dino" in config else "dino+selfpatch")
     assert "total_batch_size = 4" in info.recipe
     saved = weights(work_dir, "epoch_2.pth")
-    assert vit.pos_embed.equal(saved["teacher.backbone.pos_embed"])
-    norm = "teacher.backbone.norm" if "dino" in config else "teacher.aggregation_head.norm"
+    assert vit.pos_embed.equal(saved["teacher.trunk.pos_embed"])
+    norm = "teacher.trunk.norm" if "dino" in config else "teacher.aggregation_head.norm"
     assert vit.norm.weight.equal(saved[f"{norm}.weight"])
-    assert not vit.pos_embed.equal(saved["student.backbone.pos_embed"])
+    assert not vit.pos_embed.equal(saved["student.trunk.pos_embed"])
     student, _ = read_backbone(work_dir / "epoch_2.pth", network="student")
-    assert student["pos_embed"].equal(saved["student.backbone.pos_embed"])
+    assert student["pos_embed"].equal(saved["student.trunk.pos_embed"])
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
         ({"optim_wraper.clip_norm": 1}, "did you mean optim_wrapper"),
-        ({"model.backbone.patchsize": 8}, "patchsize"),
-        ({"model.backbone.variant": "vit_huge"}, "no variant 'vit_huge'"),
+        ({"model.trunk.patchsize": 8}, "patchsize"),
+        ({"model.trunk.variant": "vit_huge"}, "no variant 'vit_huge'"),
         ({"train_cfg.max_epoch": 3}, "max_epoch"),
         ({"total_batch_size": 64}, "14 images do not fill one step of 64"),
         ({"train_cfg.max_epochs": 0}, "max_epochs=0; give 1 or more"),
@@ -76,7 +76,7 @@ def test_every_config_says_how_to_run_it_and_builds(path):
     cfg = read_config(str(path))
     with torch.device("meta"):
         model = MODELS.build(cfg.model)
-    trained = sum(p.numel() for p in model.student.backbone.parameters())
+    trained = sum(p.numel() for p in model.student.trunk.parameters())
     assert trained > 1e6
 
 
@@ -107,7 +107,7 @@ def test_every_number_of_a_recipe_stands_in_its_config(path):
     with_prototypes = objective is DINO or "selfpatch" in model
     if "selfpatch" in model:
         parts = {*signature(SelfPatchNetwork).parameters, *signature(SelfPatchLoss).parameters}
-        parts -= {"backbone", "image_head", "num_prototypes"}
+        parts -= {"trunk", "image_head", "num_prototypes"}
         assert set(model.selfpatch) == parts | {"weight", "views"}
         heads = set(signature(ProjectionHead).parameters) - {"embed_dim"}
         assert set(model.selfpatch.patch_head) == heads
@@ -118,7 +118,7 @@ def test_every_number_of_a_recipe_stands_in_its_config(path):
     assert {"clip_norm", "precision", "optimizer"} <= set(cfg.optim_wrapper)
     assert "betas" in cfg.optim_wrapper.optimizer
     assert {"total_batch_size", "views", "randomness"} <= set(cfg)
-    assert {"variant", "image_size", "drop_path_rate"} <= set(model.backbone)
+    assert {"variant", "image_size", "drop_path_rate"} <= set(model.trunk)
 
 
 def test_the_printed_config_is_the_one_that_the_checkpoint_keeps(images, tmp_path, programs):

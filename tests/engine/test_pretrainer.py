@@ -15,7 +15,7 @@ HEADS = {"hidden_dim": 8, "bottleneck_dim": 4}
 TEMP = 0.04
 
 
-def tiny(objective: str, selfpatch: dict | None = None, **backbone) -> Pretrainer:
+def tiny(objective: str, selfpatch: dict | None = None, **trunk) -> Pretrainer:
     arguments = {
         "dino": {"num_prototypes": 6, **HEADS},
         "moby": {"hidden_dim": 8, "out_dim": 4, "queue_size": 8},
@@ -24,7 +24,7 @@ def tiny(objective: str, selfpatch: dict | None = None, **backbone) -> Pretraine
     sizes = {"embed_dim": 12, "num_heads": 2, "depth": 2, "patch_size": 8, "image_size": 32}
     if selfpatch is not None:
         selfpatch = {"weight": 0.1, "patch_head": {"num_prototypes": 5, **HEADS}, **selfpatch}
-    return Pretrainer({**sizes, **backbone}, {"name": objective, **arguments}, selfpatch)
+    return Pretrainer({**sizes, **trunk}, {"name": objective, **arguments}, selfpatch)
 
 
 @pytest.mark.parametrize("patches", [None, {}], ids=["alone", "selfpatch"])
@@ -81,7 +81,7 @@ def test_a_frozen_patch_projection_and_fixed_positions_are_not_trained():
         {"name": "mocov3", "hidden_dim": 8, "out_dim": 4},
         freeze_patch_embed=True,
     )  # fmt: skip
-    frozen = {n for n, p in model.student.backbone.named_parameters() if not p.requires_grad}
+    frozen = {n for n, p in model.student.trunk.named_parameters() if not p.requires_grad}
     assert frozen == {"pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}
 
 
@@ -110,7 +110,7 @@ def test_an_ablation_that_means_nothing_is_refused(options, sentence):
 def model() -> Pretrainer:
     heads = {"hidden_dim": 8, "bottleneck_dim": 4}
     return Pretrainer(
-        backbone={
+        trunk={
             "embed_dim": 12, "num_heads": 2, "depth": 2, "patch_size": 8, "image_size": 32
         },
         objective={"name": "dino", "num_prototypes": 6, **heads},
@@ -126,7 +126,7 @@ def test_total_is_image_loss_plus_weighted_patch_loss(model):
     student, teacher = model.student, model.teacher
     patch, summaries = [], []
     for view in views:
-        own, seen = student.backbone(view), teacher.backbone(view)
+        own, seen = student.trunk(view), teacher.trunk(view)
         grid = (view.shape[2] // 8, view.shape[3] // 8)
         positives = match_positives(seen, neighbour_index(*grid), 4)
         _, targets = teacher.aggregation_head.summarize(seen, positives)
@@ -138,7 +138,7 @@ def test_total_is_image_loss_plus_weighted_patch_loss(model):
         patch.append(sum(values) / len(values))
         summaries.append(student.image_head(student.aggregation_head.summarize_image(own)))
     targets = [
-        teacher.image_head(teacher.aggregation_head.summarize_image(teacher.backbone(view)))
+        teacher.image_head(teacher.aggregation_head.summarize_image(teacher.trunk(view)))
         for view in views[:2]
     ]
     pairs = [

@@ -114,7 +114,7 @@ def test_two_processes_train_as_one_with_the_same_images_per_step(
     A key's bias changes no attention, so that its gradient is rounding alone, which Adam blows up.
     """
     options = MOBY_OPTIONS if config == MOBY else CONFIG_OPTIONS[config]
-    options = {**options, "model.backbone.drop_path_rate": 0.0}
+    options = {**options, "model.trunk.drop_path_rate": 0.0}
     run(programs, config, images, tmp_path / "one", options)
     start(programs, config, images, tmp_path / "two", options, processes=2)
     one, two = (weights(tmp_path / name, "epoch_2.pth") for name in ("one", "two"))
@@ -142,7 +142,7 @@ def test_a_sharded_model_trains_as_a_whole_one(images, tmp_path, programs):
 
 
 def test_accumulated_batches_train_as_one_batch(images, tmp_path):
-    same = {"model.backbone.drop_path_rate": 0.0}
+    same = {"model.trunk.drop_path_rate": 0.0}
     accumulated = {**same, "optim_wrapper.accumulative_counts": 2}
     config = "demo_selfpatch.py"
     one = weights(train(config, images, tmp_path / "one", **same), "epoch_2.pth")

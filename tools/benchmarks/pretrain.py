@@ -59,11 +59,11 @@ def main() -> None:
     parser.add_argument("--ablation-iterations", type=int, default=20)
     args = parser.parse_args()
     rows = []
-    for trunk, backbone in TRUNKS.items():
+    for name, trunk in TRUNKS.items():
         for objective, config in OBJECTIVES.items():
-            model = model_settings(objective, backbone)
-            folder = args.out / f"{objective}_{trunk.replace('/', '-')}"
-            rows.append([objective, trunk, *run(config, model, args.data, folder, args.iterations)])
+            model = model_settings(objective, trunk)
+            folder = args.out / f"{objective}_{name.replace('/', '-')}"
+            rows.append([objective, name, *run(config, model, args.data, folder, args.iterations)])
     print_table(["objective", "trunk"], rows)
     rows = []
     for name, changes in ABLATIONS.items():
@@ -78,12 +78,12 @@ def main() -> None:
     print_table(["ablation"], rows)
 
 
-def model_settings(objective: str, backbone: dict) -> dict[str, dict]:
+def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
     """Whole trunk, small heads."""
     head = {"hidden_dim": 512, "bottleneck_dim": 128}
-    if objective.startswith("mocov3") and backbone["variant"].startswith("vit"):
-        backbone = {**backbone, "fixed_positions": True}
-    model: dict[str, dict] = {"backbone": {"_delete_": True, **backbone}}
+    if objective.startswith("mocov3") and trunk["variant"].startswith("vit"):
+        trunk = {**trunk, "fixed_positions": True}
+    model: dict[str, dict] = {"trunk": {"_delete_": True, **trunk}}
     if objective.startswith("dino"):
         model["objective"] = {"num_prototypes": 1024, **head}
     else:
@@ -116,9 +116,9 @@ def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> l
             f"views = {views!r}\n"
             "train_dataloader = dict(num_workers=1, pin_memory=False)\n"
             f"model = {model!r}\n"
-            "train_cfg = dict(max_epochs=1)\n"
-            "default_hooks = dict(logger=dict(interval=1),"
-            " schedules=dict(lr=1e-2, warmup_epochs=0.1, freeze_last_layer_epochs=0))\n"
+            "train_cfg = dict(max_epochs=1, schedule=dict("
+            "lr=1e-2, warmup_epochs=0.1, freeze_last_layer_epochs=0))\n"
+            "default_hooks = dict(logger=dict(interval=1))\n"
         )
         command = [sys.executable, "tools/pretrain.py", str(path), "--data", str(images)]
         subprocess.run(
