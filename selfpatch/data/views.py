@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+from selfpatch.data.seeds import mixed_seed
 from selfpatch.data.shards import open_images
 from selfpatch.errors import InputError
 
@@ -90,7 +91,7 @@ class MultiViewDataset(Dataset[dict[str, object]]):
         epoch, index = item
         image, index, unreadable = self.readable(index)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(hash((self.seed, epoch, index)))
+            torch.manual_seed(mixed_seed(self.seed, epoch, index))
             views: list[Tensor] = [pil_to_tensor(draw(image)) for draw in self.augmentations]
         path = self.images.name(index)
         return {"views": views, "path": path, "unreadable": "\n".join(unreadable)}

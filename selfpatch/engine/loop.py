@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from selfpatch.atomic import atomic_write
+from selfpatch.data.seeds import mixed_seed
 from selfpatch.engine.schedules import Schedule
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
@@ -79,7 +80,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         settings = self.schedule(self._iter // optimizer.accumulative_counts)
         optimizer.set_rates(settings.lr, settings.weight_decay)
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
-        torch.manual_seed(hash((runner.seed, self._iter, get_rank())))
+        torch.manual_seed(mixed_seed(runner.seed, self._iter, get_rank()))
 
         with optimizer.optim_context(runner.model):  # autocast
             views = model.data_preprocessor(data_batch["views"])

@@ -6,6 +6,8 @@ import torch
 from mmengine.dist import get_dist_info
 from torch.utils.data import Dataset, Sampler
 
+from selfpatch.data.seeds import mixed_seed
+
 
 class EpochSampler(Sampler[tuple[int, int]]):
     """A new permutation each epoch, shared out over the processes, that can begin anywhere.
@@ -17,7 +19,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     Args:
         dataset: What to draw from.
         step_size: Images per optimiser step, over all processes and accumulated batches.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
     """
 
     def __init__(self, dataset: Dataset, step_size: int, seed: int) -> None:
@@ -34,7 +36,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
 
     def order(self) -> list[int]:
         """The permutation of all images in this epoch."""
-        generator = torch.Generator().manual_seed(hash((self.seed, self.epoch)))
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, self.epoch))
         return torch.randperm(self.size, generator=generator).tolist()
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
