@@ -12,7 +12,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
-from selfpatch.models.distributed import local
+from selfpatch.models.distributed import local, unwrapped
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -143,9 +143,9 @@ class DecayGroups:
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build optimiser and wrapper for everything in ``model`` that is trained."""
-        model = getattr(model, "module", model)
         cfg = dict(self.cfg)
-        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        named = unwrapped(model).named_parameters()
+        trained = [(name, p) for name, p in named if p.requires_grad]
         plain = [p for name, p in trained if p.ndim == 1 or name.endswith(".bias")]
         decaying = [p for name, p in trained if p.ndim > 1 and not name.endswith(".bias")]
         groups = [{"params": decaying, "decays": True}, {"params": plain, "decays": False}]
