@@ -70,9 +70,18 @@ def roi_align_forward(
         aligned: Whether cells' centres lie at half numbers.
     """
     _refuse_maximum(pool_mode)
-    size = (aligned_height, aligned_width)
+    # Not torchvision.ops.roi_align, which turns to slow Python where algorithms must be
+    # deterministic; what it calls otherwise is this.
     output.copy_(
-        torchvision.ops.roi_align(features, rois, size, spatial_scale, sampling_ratio, aligned)
+        torch.ops.torchvision.roi_align(
+            _single(features),
+            _single(rois),
+            spatial_scale,
+            aligned_height,
+            aligned_width,
+            sampling_ratio,
+            aligned,
+        )
     )
 
 
@@ -93,8 +102,8 @@ def roi_align_backward(
     """Add the gradient of :func:`roi_align_forward` to ``grad_input``, its features' shape."""
     _refuse_maximum(pool_mode)
     grad_input += torch.ops.torchvision._roi_align_backward(
-        grad_output,
-        rois,
+        _single(grad_output),
+        _single(rois),
         spatial_scale,
         aligned_height,
         aligned_width,
@@ -125,6 +134,11 @@ def __getattr__(name: str) -> Callable[..., NoReturn]:
     return missing
 
 
+def _single(values: Tensor) -> Tensor:
+    """Half precision -> single, as torchvision does under autocast: it has no kernels for bf16."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def _refuse_maximum(pool_mode: int) -> None:
     if pool_mode != _AVERAGE:
         _refuse("RoIAlign with pool_mode='max'")
@@ -135,5 +149,5 @@ def _refuse(what: str) -> NoReturn:
 
     raise InputError(
         f"mmcv's {what} needs its compiled extension, and this mmcv has torchvision's operators"
-        " only; `make setup MMCV=compiled` builds all of them"
+        " only; `make setup MMCV=compiled` builds all of them, or install a compiled mmcv"
     )

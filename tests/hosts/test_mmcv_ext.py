@@ -113,6 +113,19 @@ def test_roi_aligns_gradient_is_its_adjoint(count):
     torch.testing.assert_close(backward, forward)
 
 
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_roi_align_of_half_precision_is_that_of_single_precision_rounded(kind, autocast):
+    features, rois = torch.randn(2, 3, 20, 30).to(kind), some_rois(40).to(kind)
+    gradient = torch.randn(40, 3, 3, 2).to(kind)
+    with torch.autocast("cpu", kind, enabled=autocast):
+        forward = align(features, rois)
+        backward = align_gradient(gradient, rois, features.shape)
+    assert forward.equal(align(features.float(), rois.float()).to(kind))
+    expected = align_gradient(gradient.float(), rois.float(), features.shape)
+    assert backward.equal(expected.to(kind))
+
+
 def some_rois(count: int) -> torch.Tensor:
     draw = torch.Generator().manual_seed(1)
     corners = torch.rand(count, 2, generator=draw) * 40 - 5  # some begin outside the image
