@@ -19,13 +19,18 @@ class MmcvExtension:
         """The module's spec, if this name is meant; see :class:`importlib.abc.MetaPathFinder`."""
         if name != "mmcv._ext":
             return None
-        from importlib.util import find_spec, spec_from_file_location
+        from importlib.util import spec_from_file_location
+        from os.path import isfile
 
-        package = find_spec("selfpatch")  # found, not imported
-        if package is None or not package.submodule_search_locations:
-            return None
-        folder = package.submodule_search_locations[0]
-        return spec_from_file_location(name, f"{folder}/hosts/mmcv_ext.py")
+        # Of all that is named selfpatch, found and not imported, the one that has the file: a
+        # folder of that name in the working directory is a package, too.
+        for finder in sys.meta_path:
+            package = finder.find_spec("selfpatch", None)
+            for folder in (package and package.submodule_search_locations) or ():
+                file = f"{folder}/hosts/mmcv_ext.py"
+                if isfile(file):
+                    return spec_from_file_location(name, file)
+        return None
 
 
 sys.meta_path.append(MmcvExtension)

@@ -5,6 +5,7 @@ import importlib.util
 import subprocess
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, PathFinder
+from pathlib import Path
 
 import mmcv
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from selfpatch.errors import InputError
 from selfpatch.hosts import mmcv_ext
+from tools.build_backend import STARTUP
 
 FOUND = PathFinder.find_spec("mmcv._ext", mmcv.__path__)
 COMPILED = FOUND is not None and str(FOUND.origin).endswith(tuple(EXTENSION_SUFFIXES))
@@ -190,12 +192,27 @@ def test_the_operators_are_there_before_anything_of_this_project_is_imported(tmp
 
 def test_a_compiled_extension_is_found_first(tmp_path, monkeypatch):
     """An extension in mmcv's folder wins, as Python asks the start-up's finder last."""
-    from selfpatch.hosts.startup import MmcvExtension
-
     (tmp_path / "_ext.py").write_text("")
     monkeypatch.setattr(mmcv, "__path__", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "mmcv._ext", raising=False)
     spec = importlib.util.find_spec("mmcv._ext")
     assert spec is not None
     assert spec.origin == str(tmp_path / "_ext.py")
-    assert sys.meta_path.index(MmcvExtension) > sys.meta_path.index(PathFinder)
+    names = [getattr(finder, "__name__", "") for finder in sys.meta_path]
+    assert names.index("MmcvExtension") > names.index("PathFinder")
+
+
+def test_a_folder_named_like_the_project_hides_no_operators(tmp_path):
+    """Python takes any folder in the working directory for a package without files of its own."""
+    (tmp_path / "selfpatch").mkdir()
+    program = (
+        "import runpy, sys\n"
+        "sys.path.insert(0, '')\n"
+        "finder = runpy.run_path(sys.argv[1])['MmcvExtension']\n"
+        "print(finder.find_spec('mmcv._ext').origin)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, STARTUP], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).is_file()
