@@ -26,9 +26,6 @@ from selfpatch.results.formats import clock
 
 POLL_SECONDS = 0.2
 
-IMPORTED = ("selfpatch.engine", "davis_eval.run", "mmdet.apis", "mmseg.apis")
-"""Modules that the processes find imported when they start."""
-
 FORKED = multiprocessing.get_context("forkserver")
 
 
@@ -43,7 +40,7 @@ def import_once() -> None:
     os.environ.setdefault(
         "PYTORCH_NVML_BASED_CUDA_CHECK", "1"
     )  # forks could not use CUDA begun here
-    FORKED.set_forkserver_preload(["__main__", *IMPORTED])
+    FORKED.set_forkserver_preload(["__main__", "selfpatch.demo.imported"])
     sys.stdout.flush()
     kept = [os.dup(1), os.dup(2)]
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,6 +1,8 @@
 """Steps run once, in order, a few at a time; a failure names its log."""
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from selfpatch.demo.processes import run_steps
 from selfpatch.demo.progress import clock
 from selfpatch.demo.steps import Step
 from selfpatch.errors import InputError
+from tests import ROOT
 
 
 def step(folder: Path, name: str, code: str, **changes) -> Step:
@@ -162,3 +165,24 @@ def test_what_was_finished_before_a_failure_is_kept(tmp_path):
 
 def test_times_read_like_a_clock():
     assert [clock(seconds) for seconds in (0.4, 61, 3725)] == ["0:00", "1:01", "1:02:05"]
+
+
+def test_an_import_that_fails_is_left_to_the_step_that_needs_it(tmp_path):
+    (tmp_path / "torch.py").write_text("1 / 0")
+    program = (
+        "import pathlib, sys\n"
+        "from selfpatch.demo.processes import run_steps\n"
+        "from tests.demo.test_steps import WRITE, step\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "steps = [step(folder, 'one', WRITE), step(folder, 'two', 'import torch')]\n"
+        "run_steps(steps, at_once=1, threads=1)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert "done   one" in done.stdout
+    assert done.stderr.splitlines()[-1].endswith("ZeroDivisionError: division by zero")
