@@ -3,7 +3,7 @@
 BIN := .venv/bin
 # Files of tests are shared out over processes, those with slow tests first.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-export PATH := $(PATH):$(CURDIR)/.uv/bin
+export PATH := $(CURDIR)/.uv/bin:$(PATH)
 
 # Threads that wait yield their core to data loaders and other work.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -14,7 +14,7 @@ setup: ## .venv with the locked versions; a second call takes about a second
 	@sh tools/setup.sh
 
 demo: setup ## the whole path on small data; DATA=DIR takes the real data there
-	$(BIN)/python tools/demo.py $(if $(DATA),--data $(DATA)) $(if $(SCALE),--scale $(SCALE))
+	$(BIN)/python tools/demo.py $(if $(DATA),--data "$(DATA)") $(if $(SCALE),--scale $(SCALE))
 
 test: setup ## the whole test suite
 	$(PYTEST)
@@ -30,6 +30,8 @@ lint: setup ## style and types
 lock: setup ## requirements.lock from setup.cfg's ranges, with the newest versions
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	    --no-annotate --no-header --all-extras setup.cfg -o requirements.lock
+	@! grep '^numba==' requirements.lock || \
+	    { echo "error: uv has not read [tool.uv] in pyproject.toml" >&2; exit 1; }
 
-clean: ## everything that make made here; uv's cache stays
-	rm -rf .venv .uv work_dirs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean: ## everything that make made here; runs of your own and uv's cache stay
+	rm -rf .venv .uv work_dirs/demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
