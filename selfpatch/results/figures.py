@@ -12,6 +12,7 @@ from PIL import Image
 
 from selfpatch.backbones.file import load_backbone
 from selfpatch.models.vit import VisionTransformer
+from selfpatch.results.scalars import read_scalars
 from selfpatch.visualize.attention import patch_attention, patch_similarity, top_share
 from selfpatch.visualize.pictures import (
     Color,
@@ -61,11 +62,12 @@ def loss_curves(runs: Sequence[Run]) -> str:
     from matplotlib.figure import Figure
 
     panels = {"loss": "total loss", "cls_loss": "image loss", "patch_loss": "patch loss"}
+    logs = [read_scalars(run.folder / "pretrain") for run in runs]
     figure = Figure(figsize=(10.5, 3.0), layout="constrained")
     FigureCanvasSVG(figure)
     for axis, (key, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        for run, color in zip(runs, RUN_COLORS, strict=False):
-            points = [(line["step"], line[key]) for line in scalars(run) if key in line]
+        for run, log, color in zip(runs, logs, RUN_COLORS, strict=False):
+            points = [(line["step"], line[key]) for line in log if key in line]
             if points:
                 axis.plot(*zip(*points, strict=True), color=color, lw=1.8, label=run.name)
         axis.set_title(title, fontsize=10, loc="left")
@@ -78,13 +80,6 @@ def loss_curves(runs: Sequence[Run]) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg")
     return text.getvalue()
-
-
-def scalars(run: Run) -> list[Json]:
-    """The log of a pretraining run: a dict per logged step."""
-    logs = sorted((run.folder / "pretrain").glob("*/vis_data/scalars.json"))
-    lines = [line for log in logs for line in log.read_text().splitlines() if line.strip()]
-    return [entry for entry in map(json.loads, lines) if "loss" in entry]
 
 
 def validation_scenes(data: DataSets, count: int) -> list[tuple[Json, list[Json]]]:

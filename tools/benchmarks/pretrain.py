@@ -8,7 +8,6 @@ Example:
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from selfpatch.data.images import list_images
+from selfpatch.results.scalars import LOG, read_scalars
 
 CONFIGS = Path(__file__).resolve().parents[2] / "selfpatch/configs"
 OBJECTIVES = {
@@ -95,7 +95,7 @@ def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
 
 def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> list[float]:
     """Loss at the start and at the end, images per second, peak MiB."""
-    if not any(folder.glob("*/vis_data/scalars.json")) or not list(folder.glob("*.pth")):
+    if not any(folder.glob(LOG)) or not list(folder.glob("*.pth")):
         images = folder / "images"
         images.mkdir(parents=True, exist_ok=True)
         files = list_images(data)
@@ -132,8 +132,7 @@ def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> l
 
 def measured(folder: Path) -> list[float]:
     """What the log of a run says; the losses are means of five steps."""
-    log = max(folder.glob("*/vis_data/scalars.json"))
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = read_scalars(folder)
     losses = [line["loss"] for line in lines if "loss" in line]
     speeds = [line["images_per_s"] for line in lines if "images_per_s" in line]
     peak = max(line["memory"] for line in lines if "memory" in line)
