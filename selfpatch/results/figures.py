@@ -20,7 +20,7 @@ from selfpatch.visualize.pictures import (
     draw_instances,
     heat,
     highlight,
-    paint_classes,
+    paint_labels,
     to_input,
     video_strip,
 )
@@ -207,7 +207,7 @@ def segmentation_rows(
     rows = []
     for path, row in zip(pictures * 2, maps, strict=True):
         picture = open_rgb(path)
-        painted = [Picture(paint_classes(picture, k, colors), caption) for caption, k in row]
+        painted = [Picture(paint_labels(picture, k, colors, 0.65), caption) for caption, k in row]
         rows.append([Picture(picture, "image"), *painted])
     return rows, colors
 
