@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from selfpatch.backbones.file import load_backbone
+from selfpatch.data.images import read_stored
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.results.scalars import read_scalars
 from selfpatch.visualize.attention import patch_attention, patch_similarity, top_share
@@ -101,7 +102,7 @@ def attention_rows(data: DataSets, runs: Sequence[Run], count: int = 2) -> list[
     """Per image and run: where one patch of the largest instance looks, what it resembles."""
     rows = []
     for image, instances in validation_scenes(data, count):
-        picture = open_rgb(data.coco / "val2017" / image["file_name"])
+        picture = read_stored(data.coco / "val2017" / image["file_name"]).convert("RGB")
         largest = max(instances, key=lambda entry: entry["area"])
         mask = decode(largest["segmentation"], image)
         for run in runs:
@@ -146,7 +147,7 @@ def detection_rows(data: DataSets, runs: Sequence[Run], count: int = 3) -> list[
     names = {entry["id"]: entry["name"] for entry in annotations["categories"]}
     rows = []
     for image, truth in validation_scenes(data, count):
-        picture = open_rgb(data.coco / "val2017" / image["file_name"])
+        picture = read_stored(data.coco / "val2017" / image["file_name"]).convert("RGB")
         row = [Picture(instances_picture(picture, truth, image, names), "ground truth")]
         for run in runs:
             path = run.folder / "coco-mask-rcnn" / "predictions.segm.json"
@@ -206,7 +207,7 @@ def segmentation_rows(
     colors = dict(zip(seen, distinct_colors(len(seen)), strict=True))
     rows = []
     for path, row in zip(pictures * 2, maps, strict=True):
-        picture = open_rgb(path)
+        picture = read_stored(path).convert("RGB")
         painted = [Picture(paint_labels(picture, k, colors, 0.65), caption) for caption, k in row]
         rows.append([Picture(picture, "image"), *painted])
     return rows, colors
@@ -234,19 +235,13 @@ def video_rows(data: DataSets, runs: Sequence[Run], frames: int = 5) -> list[lis
             masks = [folder / sequence / f"{path.stem}.png" for path in chosen]
             if all(mask.is_file() for mask in masks):
                 drawn = video_strip(
-                    [open_rgb(path) for path in chosen], [read_indices(mask) for mask in masks]
+                    [read_stored(path).convert("RGB") for path in chosen],
+                    [read_indices(mask) for mask in masks],
                 )
                 rows.append([Picture(drawn, f"{sequence}, {name}")])
     return rows
 
 
-def open_rgb(path: Path) -> Image.Image:
-    """Read a picture as RGB."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
 def read_indices(path: Path) -> np.ndarray:
     """Read an indexed PNG as (H, W) uint8."""
-    with Image.open(path) as image:
-        return np.asarray(image).copy()
+    return np.asarray(read_stored(path))
