@@ -18,15 +18,15 @@ README_ROWS = {
 }
 
 
-def dino(*keys) -> list[float]:
+def dino(*keys) -> list[float | None]:
     return [PUBLISHED[key].dino for key in keys]
 
 
-def selfpatch(*keys) -> list[float]:
+def selfpatch(*keys) -> list[float | None]:
     return [PUBLISHED[key].selfpatch for key in keys]
 
 
-EXPECTED = {
+EXPECTED: dict[str, list[float | None]] = {
     "mask-rcnn_selfpatch-vit-s16_fpn_1x_coco": dino(BOX, MASK) + selfpatch(BOX, MASK),
     "mask-rcnn_selfpatch-swin-t_fpn_1x_coco": [MOBY_SWIN_T[key] for key in (BOX, MASK)],
     "semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512": dino(SEMANTIC_FPN)
