@@ -1,6 +1,7 @@
 """Renderings -> a COCO instances file."""
 
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
 from selfpatch.demo.objects import KINDS
 from selfpatch.demo.scenes import Rendering, Scene
@@ -92,11 +93,7 @@ def outlines(mask: np.ndarray) -> list[list[float]]:
 
 def has_hole(mask: np.ndarray) -> bool:
     """Whether ``mask`` (H, W) surrounds something, which COCO's polygons cannot say."""
-    import cv2
-
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    outer, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return len(contours) > len(outer)
+    return bool((binary_fill_holes(mask) != mask).any())
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
