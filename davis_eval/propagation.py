@@ -55,7 +55,7 @@ def label_frame_densely(
         target: (rows, columns, D), unit vectors.
         sources: Per context frame, unit vectors (rows, columns, D).
         labels: (F, rows, columns, C), the soft segmentations of the F context frames.
-        settings: See :class:`Propagation`.
+        settings: Settings, see :class:`Propagation`.
 
     Returns:
         (rows, columns, C).
@@ -88,7 +88,7 @@ def propagate(
     Args:
         features: Features (rows, columns, D) of each frame, in order, the first frame's included.
         first: (num_labels, rows, columns), one-hot, background first.
-        settings: See :class:`Propagation`.
+        settings: Settings, see :class:`Propagation`.
         later: Number of a frame, counted from 0 -> what is new in it: one-hot like ``first``, zero
             wherever nothing new is seen. Such a frame stays in the context as the first one does.
 
@@ -136,9 +136,10 @@ def label_frame(
     settings: Propagation,
     pool: ThreadPoolExecutor,
 ) -> Tensor:
-    """As :func:`label_frame_densely`, tile by tile on the threads of ``pool``.
+    """Label one frame as :func:`label_frame_densely` does, on the threads of ``pool``.
 
-    All patches of a tile look at one halo: the tile and ``radius`` patches around it.
+    It goes tile by tile; all patches of a tile look at one halo, the tile and ``radius`` patches
+    around it.
     """
     rows, columns, _ = target.shape
     tiles = [
@@ -182,9 +183,9 @@ def window_bias(
 
     Args:
         tile_rows: First row of the targets and the one after the last.
-        tile_columns: Likewise their columns.
+        tile_columns: Their first column and the one after the last.
         halo_rows: First row of the sources and the one after the last.
-        halo_columns: Likewise their columns.
+        halo_columns: Their first column and the one after the last.
         radius: Reach of the window.
         device: Device to put the result on.
 
@@ -209,7 +210,7 @@ def label_tile(
         near: The halo (S, D) in each of the F context frames.
         labels: (F, rows, columns, C), the labels of the halo.
         bias: (T, S), see :func:`window_bias`.
-        settings: See :class:`Propagation`.
+        settings: Settings, see :class:`Propagation`.
 
     Returns:
         (T, C).
@@ -242,7 +243,7 @@ def label_with_ties(
     least: Tensor,
     settings: Propagation,
 ) -> Tensor:
-    """As :func:`label_tile`, keeping every source that is at least as similar as ``least`` (T, 1).
+    """Label a tile from every source that is at least as similar as ``least`` (T, 1).
 
     DINO keeps all that equal the k-th value, which happens where nothing moves in the video.
     """

@@ -31,7 +31,7 @@ PANELS = {
 def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work_dirs", type=Path, nargs="+", help="of tools/pretrain.py")
+    parser.add_argument("work_dirs", type=Path, nargs="+", help="work dirs of tools/pretrain.py")
     parser.add_argument("--titles", nargs="+", help="one per run; its folder's name, if left out")
     parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
     args = parser.parse_args()

@@ -26,7 +26,7 @@ def demo(
 
     Args:
         folder: Holds the four data sets; None generates small ones.
-        work_dir: Where everything is written.
+        work_dir: Folder that everything is written to.
         budget: How long each part runs.
         sizes: How much data is generated.
 

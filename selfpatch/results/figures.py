@@ -99,7 +99,7 @@ def validation_scenes(data: DataSets, count: int) -> list[tuple[Json, list[Json]
 
 
 def attention_rows(data: DataSets, runs: Sequence[Run], count: int = 2) -> list[list[Picture]]:
-    """Per image and run: where one patch of the largest instance looks, what it resembles."""
+    """A row per image and run: where a patch of the largest instance looks, what it resembles."""
     rows = []
     for image, instances in validation_scenes(data, count):
         picture = read_stored(data.coco / "val2017" / image["file_name"]).convert("RGB")
@@ -142,7 +142,7 @@ def central_patch(mask: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
 
 
 def detection_rows(data: DataSets, runs: Sequence[Run], count: int = 3) -> list[list[Picture]]:
-    """Per image: the true instances, and as many of the surest found ones, per run."""
+    """A row per image: the true instances, and as many of each run's surest ones."""
     annotations = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
     names = {entry["id"]: entry["name"] for entry in annotations["categories"]}
     rows = []
@@ -186,7 +186,7 @@ def decode(shape: Any, image: Json) -> np.ndarray:
 def segmentation_rows(
     data: DataSets, runs: Sequence[Run], count: int = 2
 ) -> tuple[list[list[Picture]], dict[int, Color]]:
-    """Per task and image: the picture, the true classes and every run's.
+    """A row per task and image: the picture, the true classes and every run's.
 
     Returns:
         The rows, and the colour of every class in them. Where the truth is 0, which is other,
@@ -221,7 +221,7 @@ def ade20k_names() -> dict[int, str]:
 
 
 def video_rows(data: DataSets, runs: Sequence[Run], frames: int = 5) -> list[list[Picture]]:
-    """Per video and run: frames at equal distances with the masks found; the truth first."""
+    """A row per video and run: frames at equal distances with the masks found; the truth first."""
     rows = []
     listed = (data.davis / "ImageSets" / "2017" / "val.txt").read_text().split()
     for sequence in listed[:2]:

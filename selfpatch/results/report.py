@@ -56,7 +56,7 @@ class Made:
     Attributes:
         commands: Step's name, command line and seconds, in order.
         at_once: How many steps ran side by side.
-        created: When, as people read it.
+        created: The date, as people read it.
     """
 
     commands: Sequence[tuple[str, str, float]]

@@ -47,7 +47,7 @@ class Table:
 
     Attributes:
         columns: A heading per backbone.
-        rows: In the order of :data:`selfpatch.results.file.TASKS`.
+        rows: A row per task and metric, in the order of :data:`selfpatch.results.file.TASKS`.
         origins: (task, backbone, config, data, device, versions, hours) per result.
         notes: Sentences below the table.
     """

@@ -167,8 +167,8 @@ def to_input(image: Image.Image, patch_size: int, long_side: int) -> tuple[Image
 
     Args:
         image: Any RGB image.
-        patch_size: Of the trunk, in pixels.
-        long_side: Of the result, about, in pixels.
+        patch_size: Patch size of the trunk, in pixels.
+        long_side: Long side of the result, about, in pixels.
 
     Returns:
         The scaled image, and (3, H, W) for the trunk.

@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--patch-size", type=int, nargs="+", default=[16])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--no-dense", action="store_true", help="it takes memory")
+    parser.add_argument("--no-dense", action="store_true", help="skip what takes memory")
     args = parser.parse_args()
     print(f"ViT-S, {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads; seconds per frame")
     names = ["fp32 net", "bf16 net", "propagate", "mask"]

@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="image folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs; kept")
-    parser.add_argument("--iterations", type=int, default=50, help="of each objective and trunk")
+    parser.add_argument("--iterations", type=int, default=50, help="steps of each run")
     parser.add_argument("--ablation-iterations", type=int, default=20)
     args = parser.parse_args()
     rows = []
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
-    """Whole trunk, small heads."""
+    """Settings of a model with a whole trunk and small heads."""
     head = {"hidden_dim": 512, "bottleneck_dim": 128}
     if objective.startswith("mocov3") and trunk["variant"].startswith("vit"):
         trunk = {**trunk, "fixed_positions": True}
@@ -140,7 +140,7 @@ def measured(folder: Path) -> list[float]:
 
 
 def print_table(names: list[str], rows: list[list]) -> None:
-    """Markdown."""
+    """Print a table in markdown."""
     header = [*names, "loss, first 5 steps", "last 5 steps", "images/s", "peak MiB"]
     print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
     for row in rows:
