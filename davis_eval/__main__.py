@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(prog="davis_eval", description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     both = argparse.ArgumentParser(add_help=False)
@@ -53,7 +53,7 @@ def parse() -> argparse.Namespace:
     sub = commands.add_parser("run", parents=[both], help="segment the videos, then score")
     sub.add_argument("--weights", required=True, help="backbone file or checkpoint")
     sub.add_argument("--out", type=Path, required=True, help="folder for masks and scores")
-    sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="of the folder")
+    sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="layout of the folder")
     sub.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     sub.add_argument("--workers", type=positive, default=1, help="videos at a time")
     sub.add_argument("--overwrite", action="store_true", help="also redo finished sequences")
@@ -66,7 +66,7 @@ def parse() -> argparse.Namespace:
     sub.add_argument("--results", type=Path, nargs="+", required=True, help="side by side")
     sub.add_argument("--titles", nargs="+", help="one per folder of results")
     sub.add_argument("--out", type=Path, required=True, help="folder for .mp4 and .png files")
-    sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="of the folder")
+    sub.add_argument("--layout", choices=LAYOUTS, default="davis", help="layout of the folder")
     sub = commands.add_parser("keypoints", help="track JHMDB's joints, and their PCK")
     sub.add_argument("--jhmdb", type=Path, required=True, help="folder in JHMDB's layout")
     sub.add_argument("--split", type=int, default=1, choices=(1, 2, 3))
@@ -78,9 +78,9 @@ def parse() -> argparse.Namespace:
 
 
 def add_settings(parser: argparse.ArgumentParser, short_side: int = 480) -> None:
-    """Everything that changes the labels."""
+    """Add the options for everything that changes the labels."""
     propagation, reading = Propagation(), Reading()
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the backbone")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="backbone's precision")
     parser.add_argument("--tokens", choices=TOKENS, default=reading.tokens)
     parser.add_argument("--layer", type=int, help="block of a ViT, stage of a Swin or ResNet")
     parser.add_argument("--short-side", type=int, default=short_side, metavar="PIXELS")
@@ -91,7 +91,7 @@ def add_settings(parser: argparse.ArgumentParser, short_side: int = 480) -> None
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on, for argparse."""
+    """Read a whole number from 1 on; argparse shows the error."""
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return int(text)

@@ -130,9 +130,9 @@ def pck(found: np.ndarray, true: np.ndarray, threshold: float) -> float:
     stands for the person's own box.
 
     Args:
-        found: (frames, joints, 2) in pixels.
-        true: Like ``found``.
-        threshold: Share of that size.
+        found: The places found, (frames, joints, 2) in pixels.
+        true: The true places, like ``found``.
+        threshold: Share of that size within which a joint counts as found.
     """
     box = true.max(1) - true.min(1)
     size = 0.6 * np.hypot(box[:, 0], box[:, 1])

@@ -31,9 +31,9 @@ class Settings:
     """All that decides what masks a backbone gives.
 
     Attributes:
-        propagation: Of the labels.
-        reading: Of the features.
-        dtype: Of the backbone's computation, ``float32`` or ``bfloat16``.
+        propagation: Settings of the labels' propagation.
+        reading: Which features are read.
+        dtype: Precision of the backbone's computation, ``float32`` or ``bfloat16``.
     """
 
     propagation: Propagation = field(default_factory=Propagation)
@@ -58,12 +58,12 @@ def segment(
     Objects may appear later: a mask of a frame after the first adds those that are new in it.
 
     Args:
-        backbone: On the device to compute on.
-        sequence: Its masks say what to follow.
-        out: Where to write.
-        settings: See :class:`Settings`.
-        progress: Called with the frames done and their number, after each frame.
-        features: Those of the frames, if they are known; else they are computed on the way.
+        backbone: Backbone, on the device to compute on.
+        sequence: Frames, and masks that say what to follow.
+        out: Folder to write to.
+        settings: Settings, see :class:`Settings`.
+        progress: Function that is called with the frames done and their number, after each frame.
+        features: The frames' features, if they are known; else they are computed on the way.
 
     Raises:
         InputError: A file cannot be read or does not fit the first one.
@@ -139,10 +139,10 @@ class Stamp:
     """What a video's masks were made of, kept beside them.
 
     Attributes:
-        fingerprint: Of the backbone's weights.
-        architecture: Of the backbone.
+        fingerprint: SHA-256 of the backbone's weights.
+        architecture: Architecture of the backbone.
         frames: Folder of the frames, and their number.
-        settings: Of features and propagation.
+        settings: Settings of features and propagation.
     """
 
     fingerprint: str
@@ -151,7 +151,7 @@ class Stamp:
     settings: Settings
 
     def content(self) -> dict[str, Any]:
-        """As it comes back from JSON."""
+        """The stamp as it comes back from JSON."""
         content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
         return content
 

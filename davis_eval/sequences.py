@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from selfpatch.atomic import atomic_write
+from selfpatch.data.images import read_stored
 from selfpatch.errors import InputError
 from selfpatch.visualize.palette import standard_palette
 
@@ -132,8 +133,15 @@ def _numbered(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
 
 
 def read_frame(path: Path) -> np.ndarray:
-    """One frame as uint8 (H, W, 3); greyscale becomes grey RGB."""
-    return np.asarray(_open(path).convert("RGB"))
+    """One frame as uint8 (H, W, 3); greyscale becomes grey RGB.
+
+    Unlike :func:`selfpatch.data.images.read_image` it is not turned upright: the masks lie on the
+    pixels as they are stored.
+
+    Raises:
+        InputError: The file is missing or truncated.
+    """
+    return np.asarray(read_stored(path).convert("RGB"))
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -145,33 +153,22 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         InputError: The file is missing, truncated, or its colours are no labels.
     """
-    image = _open(path)
+    image = read_stored(path)
     if image.mode == "P":
         return np.asarray(image)
     if image.mode in ("L", "1"):
         labels = np.asarray(image.convert("L"))
         return (labels == VOID).astype(np.uint8) if set(np.unique(labels)) <= {0, VOID} else labels
-    colours = np.asarray(image.convert("RGB")).astype(np.int32) @ (65536, 256, 1)
+    colors = np.asarray(image.convert("RGB")).astype(np.int32) @ (65536, 256, 1)
     known = np.array(PALETTE).reshape(-1, 3) @ (65536, 256, 1)
     order = known.argsort()
-    place = known[order].searchsorted(colours).clip(max=255)
+    place = known[order].searchsorted(colors).clip(max=255)
     labels = order[place].astype(np.uint8)
-    if not (known[labels] == colours).all():
+    if not (known[labels] == colors).all():
         raise InputError(
             f"{path} is {image.mode} with colours outside DAVIS's palette; save it as indexed PNG"
         )
     return labels
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            image.load()
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise InputError(f"{path} cannot be read ({error}); fetch it again") from None
-    return image
 
 
 def write_mask(path: Path, labels: np.ndarray) -> None:

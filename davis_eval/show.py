@@ -11,31 +11,10 @@ from PIL import Image, ImageDraw
 from davis_eval.scores import visible
 from davis_eval.sequences import read_frame, read_mask
 from selfpatch.atomic import atomic_write
-from selfpatch.visualize.palette import standard_palette
+from selfpatch.visualize.pictures import paint_objects
 
-COLOURS = np.array(standard_palette(), dtype=np.uint8).reshape(-1, 3)
 GAP = 6
 """Pixels between two pictures."""
-
-
-def overlay(frame: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Paint objects over a frame, half transparent, with an opaque edge.
-
-    Args:
-        frame: uint8 (H, W, 3).
-        mask: uint8 labels (H, W).
-
-    Returns:
-        uint8 (H, W, 3).
-    """
-    painted = frame.copy()
-    inside = mask > 0
-    painted[inside] = (frame[inside] // 2) + COLOURS[mask[inside]] // 2
-    edge = np.zeros_like(inside)
-    edge[1:] |= mask[1:] != mask[:-1]
-    edge[:, 1:] |= mask[:, 1:] != mask[:, :-1]
-    painted[edge] = 255
-    return painted
 
 
 def pictures(
@@ -45,28 +24,27 @@ def pictures(
 
     Args:
         frames: Images in order.
-        results: Per result, the folder of this video's masks, named as the frames.
-        titles: Per result.
+        results: Folder of this video's masks, named as the frames, of each result.
+        titles: Title of each result.
 
     Raises:
         InputError: A mask is missing or cannot be read.
     """
     for path in frames:
-        frame = read_frame(path)
-        panels = [
-            overlay(frame, visible(read_mask(folder / f"{path.stem}.png"))) for folder in results
-        ]
+        frame = Image.fromarray(read_frame(path))
+        masks = (read_mask(folder / f"{path.stem}.png") for folder in results)
+        panels = [paint_objects(frame, visible(mask)) for mask in masks]
         yield side_by_side(panels, titles)
 
 
-def side_by_side(panels: Sequence[np.ndarray], titles: Sequence[str]) -> Image.Image:
+def side_by_side(panels: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
     """Pictures of one size in a row, with even sides, as video codecs want them."""
-    height, width = panels[0].shape[:2]
+    width, height = panels[0].size
     row = Image.new("RGB", (len(panels) * (width + GAP) - GAP, height))
     draw = ImageDraw.Draw(row)
     for number, (panel, title) in enumerate(zip(panels, titles, strict=True)):
         left = number * (width + GAP)
-        row.paste(Image.fromarray(panel), (left, 0))
+        row.paste(panel, (left, 0))
         if title:
             box = draw.textbbox((left + 8, 6), title, font_size=20)
             draw.rectangle((box[0] - 4, box[1] - 3, box[2] + 4, box[3] + 3), fill=(0, 0, 0))

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True, help="file to write")
     parser.add_argument("--sequences", nargs="+", help="default: all that the folder lists")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the backbone")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="backbone's precision")
     default = Propagation()
     parser.add_argument("--context-frames", type=int, nargs="+", default=[default.context_frames])
     parser.add_argument("--radius", type=int, nargs="+", default=[default.radius])

@@ -22,8 +22,8 @@ class DavisScore(EvaluationHook):
 
     Args:
         davis: Folder in DAVIS-2017's layout.
-        sequences: Names; all of the folder's list, if left out.
-        interval: In epochs.
+        sequences: Names of sequences; all of the folder's list, if left out.
+        interval: Epochs from one evaluation to the next.
     """
 
     def __init__(self, davis: str, sequences: list[str] | None = None, interval: int = 10) -> None:

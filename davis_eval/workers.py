@@ -26,14 +26,14 @@ class Job:
     """What all videos of an evaluation share.
 
     Attributes:
-        folder: Of frames and first masks.
-        layout: Of ``folder``, a key of :data:`davis_eval.sequences.LAYOUTS`.
+        folder: Folder of frames and first masks.
+        layout: Layout of ``folder``, a key of :data:`davis_eval.sequences.LAYOUTS`.
         weights: Backbone file or checkpoint.
-        out: Where the masks go.
-        settings: Of features and propagation.
-        device: Of the first process; further ones take the next GPUs in turn.
-        overwrite: Also do videos that are finished.
-        workers: Processes.
+        out: Folder for the masks.
+        settings: Settings of features and propagation.
+        device: Device of the first process; further ones take the next GPUs in turn.
+        overwrite: Whether videos that are finished are done again.
+        workers: Number of processes.
     """
 
     folder: Path

@@ -17,8 +17,8 @@ FLOORS = (
     {"errors", "atomic"},
     {"data", "models"},
     {"objectives", "check", "visualize", "backbones"},
-    {"results", "engine"},
-    {"hosts", "demo"},
+    {"results"},
+    {"engine", "hosts", "demo"},
     {"commands"},
 )
 """The packages of ``selfpatch``, from the ground up: each imports from lower floors only."""

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from selfpatch.check.findings import (
     Finding,
@@ -18,6 +17,8 @@ from selfpatch.check.findings import (
     some_of,
     undecodable,
 )
+from selfpatch.data.images import read_stored
+from selfpatch.errors import InputError
 
 CLASSES = 150
 SPLITS = {"training": 20_210, "validation": 2_000}
@@ -65,9 +66,8 @@ def _split(images: Path, maps: Path, split: str, official: int) -> Findings:
 
 def _labels(path: Path) -> np.ndarray | Finding:
     try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError):
+        image = read_stored(path)
+    except InputError:
         return error(f"{path} is truncated or no image; fetch it again")
     if image.mode not in ("L", "P"):
         return error(

@@ -5,7 +5,6 @@ Example:
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import matplotlib
@@ -17,6 +16,7 @@ from matplotlib.axes import Axes
 
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.results.scalars import read_scalars
 
 PANELS = {
     "cls_loss": "image loss",
@@ -31,7 +31,7 @@ PANELS = {
 def main() -> None:
     """Read the command line and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work_dirs", type=Path, nargs="+", help="of tools/pretrain.py")
+    parser.add_argument("work_dirs", type=Path, nargs="+", help="work dirs of tools/pretrain.py")
     parser.add_argument("--titles", nargs="+", help="one per run; its folder's name, if left out")
     parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
     args = parser.parse_args()
@@ -41,15 +41,6 @@ def main() -> None:
             raise InputError(f"{len(titles)} titles do not fit {len(args.work_dirs)} runs")
         runs = {t: read_scalars(path) for t, path in zip(titles, args.work_dirs, strict=True)}
         draw(runs, args.out)
-
-
-def read_scalars(work_dir: Path) -> list[dict]:
-    """All logged lines of a run, resumed or not, in order of their steps."""
-    logs = sorted(work_dir.glob("*/vis_data/scalars.json"))
-    if not logs:
-        raise InputError(f"{work_dir} holds no */vis_data/scalars.json; give a run's work dir")
-    lines = [json.loads(line) for log in logs for line in log.read_text().splitlines()]
-    return sorted(lines, key=lambda line: line["step"])
 
 
 def draw(runs: dict[str, list[dict]], path: Path) -> None:

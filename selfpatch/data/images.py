@@ -64,19 +64,29 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image
 
     Args:
         file: Path or content.
-        name: What to call it in an error; the path, if left out.
+        name: Name of the file in an error; its path, if left out.
 
     Raises:
-        InputError: The file is truncated or no image.
+        InputError: The file does not exist, is truncated or no image.
+    """
+    upright = ImageOps.exif_transpose(read_stored(file, name))
+    if upright.mode.startswith("I"):  # 16 bits per pixel, which convert() would cut off at 255
+        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+    return upright.convert("RGB")
+
+
+def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
+    """Decode one file as it is stored: in its own mode, not turned, so that masks fit on it.
+
+    Arguments and errors are those of :func:`read_image`.
     """
     try:
         with Image.open(file) as image:
             image.load()
+    except FileNotFoundError:
+        raise InputError(f"{name or file} does not exist") from None
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         raise InputError(
-            f"{name or file} cannot be read as an image ({error}); remove or mend it"
+            f"{name or file} cannot be read as an image ({error}); fetch it again or remove it"
         ) from None
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I"):  # 16 bits per pixel, which convert() would cut off at 255
-        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
-    return upright.convert("RGB")
+    return image

@@ -70,7 +70,7 @@ class MultiViewDataset(Dataset[dict[str, object]]):
         folder: Images, with or without class subfolders, or tar shards, see
             :func:`selfpatch.data.shards.open_images`.
         views: The views to make, global ones first.
-        seed: Of all random draws.
+        seed: Seed of all random draws.
     """
 
     def __init__(self, folder: str, views: Sequence[dict | View], seed: int = 0) -> None:

@@ -1,26 +1,17 @@
 """Renderings -> a COCO instances file."""
 
+import contextlib
+import io
+from functools import cache
+
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
 from selfpatch.demo.objects import KINDS
 from selfpatch.demo.scenes import Rendering, Scene
 
-# COCO's 80 categories by id; the ids left out were never used. All are declared, as in COCO's own
-# files, because detectors number classes by their place in this list.
 UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
-NAMES = (
-    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
-    "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog",
-    "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella",
-    "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite",
-    "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
-    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange",
-    "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant",
-    "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone",
-    "microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors",
-    "teddy bear", "hair drier", "toothbrush",
-)  # fmt: skip
-CATEGORIES = dict(zip((i for i in range(1, 91) if i not in UNUSED_IDS), NAMES, strict=True))
+"""Ids up to 90 that COCO never used."""
 
 Json = dict[str, object]
 
@@ -46,8 +37,22 @@ def instances_file(
         "licenses": [],
         "images": images,
         "annotations": annotations,
-        "categories": [{"id": i, "name": name} for i, name in CATEGORIES.items()],
+        "categories": [{"id": i, "name": name} for name, i in category_ids().items()],
     }
+
+
+@cache
+def category_ids() -> dict[str, int]:
+    """Name -> id of COCO's 80 categories.
+
+    All are declared, as in COCO's own files, because detectors number classes by their place in
+    this list.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints which data sets it does without
+        from mmdet.datasets import CocoDataset  # takes seconds, and only new data need it
+
+    ids = (number for number in range(1, 91) if number not in UNUSED_IDS)
+    return dict(zip(CocoDataset.METAINFO["classes"], ids, strict=True))
 
 
 def segments(scene: Scene, rendering: Rendering, num_crowd: int) -> list[Json]:
@@ -68,7 +73,7 @@ def segment(kind: str, mask: np.ndarray, shape: object, iscrowd: int) -> Json:
     rows, columns = np.nonzero(mask)
     top, left = int(rows.min()), int(columns.min())
     return {
-        "category_id": CATEGORY_IDS[KINDS[kind].coco_name],
+        "category_id": category_ids()[KINDS[kind].coco_name],
         "iscrowd": iscrowd,
         "bbox": [left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top],
         "area": int(mask.sum()),
@@ -92,11 +97,7 @@ def outlines(mask: np.ndarray) -> list[list[float]]:
 
 def has_hole(mask: np.ndarray) -> bool:
     """Whether ``mask`` (H, W) surrounds something, which COCO's polygons cannot say."""
-    import cv2
-
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-    outer, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    return len(contours) > len(outer)
+    return bool((binary_fill_holes(mask) != mask).any())
 
 
 def run_lengths(mask: np.ndarray) -> list[int]:
@@ -104,6 +105,3 @@ def run_lengths(mask: np.ndarray) -> list[int]:
     flat = np.concatenate([[0], mask.flatten(order="F"), [2]])
     edges = np.flatnonzero(np.diff(flat))
     return np.diff(np.concatenate([[0], edges])).tolist()
-
-
-CATEGORY_IDS = {name: category for category, name in CATEGORIES.items()}

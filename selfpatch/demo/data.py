@@ -39,8 +39,8 @@ class Sizes:
         ade_train: Number of training pairs of image and map.
         ade_val: Number of validation pairs.
         frames: Frames per video.
-        height: Of every picture, in pixels; those for pretraining are squares of half of it.
-        seed: Of everything.
+        height: Height of every picture, in pixels; those for pretraining are squares of half of it.
+        seed: Seed of everything random.
     """
 
     pretraining: int = 256

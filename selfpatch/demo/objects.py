@@ -29,8 +29,8 @@ def signed_distance(kind: str, x: Array, y: Array) -> Array:
 
     Args:
         kind: A key of :data:`KINDS`.
-        x: To the right, in units of the radius, in the object's own frame.
-        y: Downwards, likewise.
+        x: Places to the right, in units of the radius, in the object's own frame.
+        y: Places downwards, likewise.
     """
     if kind == "ball":
         return np.hypot(x, y) - 1

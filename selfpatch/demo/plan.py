@@ -12,7 +12,7 @@ from selfpatch.demo.steps import Step
 from selfpatch.errors import InputError
 from selfpatch.results.figures import DataSets
 
-METHODS = {"dino": "DINO", "selfpatch": "SelfPatch"}
+RUNS = {"dino": "DINO", "selfpatch": "SelfPatch"}
 """Folder of each run -> its name; both are pretrained with ``demo_<folder>.py``."""
 
 IMAGE_FOLDERS = ("imagenette224/train", "imagenette128/train", "imagenet/train", "images")
@@ -76,7 +76,7 @@ def find_data(folder: str | os.PathLike[str] | None, work_dir: Path, sizes: Size
 
 def plan(data: DataSets, work_dir: Path, budget: Budget) -> list[Step]:
     """Every step for both methods, in the order they should start."""
-    steps = {method: method_steps(method, data, work_dir, budget) for method in METHODS}
+    steps = {method: method_steps(method, data, work_dir, budget) for method in RUNS}
     return [step for pair in zip(*reversed(steps.values()), strict=True) for step in pair]
 
 
@@ -99,7 +99,7 @@ def pretraining(method: str, data: DataSets, folder: Path, budget: Budget) -> St
     epochs = max(1, round(budget.images / len(list_images(data.images))))
     work_dir = folder / "pretrain"
     return Step(
-        name=f"pretrain {METHODS[method]}",
+        name=f"pretrain {RUNS[method]}",
         expected=0.043 * budget.images,
         command=(
             *program("pretrain"),
@@ -118,7 +118,7 @@ def exporting(method: str, pretrain: Step, folder: Path) -> Step:
     """``export_backbone``: the teacher's trunk as a backbone file."""
     weights = backbone_file(folder)
     return Step(
-        name=f"export {METHODS[method]}",
+        name=f"export {RUNS[method]}",
         command=(*program("export_backbone"), str(pretrain.output), str(weights)),
         folder=folder / "export",
         output=weights,
@@ -137,7 +137,7 @@ def detection(method: str, data: DataSets, folder: Path, budget: Budget) -> Step
         f"train_cfg.val_interval={epochs}",
         f"val_evaluator.outfile_prefix={work_dir / 'predictions'}",
     )
-    name = f"Mask R-CNN on {METHODS[method]}"
+    name = f"Mask R-CNN on {RUNS[method]}"
     path = config("mmdet_configs", "mask-rcnn_selfpatch-small_fpn_coco.py")
     step = finetuning(name, method, "mmdet", path, work_dir, options, data)
     return replace(step, expected=0.5 * budget.detection)
@@ -151,7 +151,7 @@ def segmentation(
     model = task.removeprefix("ade20k-")
     maps = f"val_evaluator.output_dir={work_dir / 'maps'}"
     options = (maps, *shortened(budget.segmentation))
-    name = f"{name} on {METHODS[method]}"
+    name = f"{name} on {RUNS[method]}"
     path = config("mmseg_configs", f"{model}_selfpatch-small_ade20k-128x128.py")
     step = finetuning(name, method, "mmseg", path, work_dir, options, data)
     return replace(step, expected=0.8 * budget.segmentation)
@@ -204,7 +204,7 @@ def tracking(method: str, data: DataSets, folder: Path) -> Step:
     """``davis_eval run``: label propagation, scored."""
     out, weights = folder / "davis2017", backbone_file(folder)
     return Step(
-        name=f"DAVIS with {METHODS[method]}",
+        name=f"DAVIS with {RUNS[method]}",
         expected=7.0,
         command=(
             *("-m", "davis_eval", "run", "--davis", str(data.davis)),

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from selfpatch.demo.data import Sizes
-from selfpatch.demo.plan import METHODS, Budget, find_data, plan
+from selfpatch.demo.plan import RUNS, Budget, find_data, plan
 from selfpatch.demo.processes import import_once, run_steps
 from selfpatch.errors import InputError
 from selfpatch.results.figures import Run
@@ -26,7 +26,7 @@ def demo(
 
     Args:
         folder: Holds the four data sets; None generates small ones.
-        work_dir: Where everything is written.
+        work_dir: Folder that everything is written to.
         budget: How long each part runs.
         sizes: How much data is generated.
 
@@ -58,7 +58,7 @@ def demo(
         at_once=at_once,
         created=datetime.now().strftime("%d %B %Y"),
     )
-    runs = [Run(name, work_dir / method) for method, name in METHODS.items()]
+    runs = [Run(name, work_dir / method) for method, name in RUNS.items()]
     report = work_dir / "report.html"
     write_report(report, data, runs, table, made)
     print(f"report: {report} ({clock(time.monotonic() - began)} in all)")

@@ -20,11 +20,11 @@ class Thing:
 
     Attributes:
         kind: A key of :data:`selfpatch.demo.objects.KINDS`.
-        row: Of the centre, as a share of the scene's height.
-        column: Of the centre, as a share of the scene's height too, so that pixels are square.
-        radius: As a share of the scene's height.
-        angle: In radians.
-        hue: Of its main colour, in [0, 1).
+        row: Row of the centre, as a share of the scene's height.
+        column: Column of the centre, as a share of the height too, so that pixels are square.
+        radius: Radius, as a share of the scene's height.
+        angle: Angle, in radians.
+        hue: Hue of its main colour, in [0, 1).
     """
 
     kind: str
@@ -40,8 +40,8 @@ class Scene:
     """A landscape and its things, the farthest first.
 
     Attributes:
-        seed: Of everything random in the landscape.
-        things: Later ones hide earlier ones.
+        seed: Seed of everything random in the landscape.
+        things: Its things; later ones hide earlier ones.
         pan: How far the camera has moved to the right, as a share of the scene's height.
     """
 
@@ -177,7 +177,7 @@ def landscape(scene: Scene, height: int, width: int) -> tuple[Array, Array]:
 
 
 def sky_color(sky: tuple[Array, Array], share: Array, columns: Array, noise: "Noise") -> Array:
-    """From the colour overhead to the one at the horizon, with clouds: (H, W, 3)."""
+    """The sky (H, W, 3): from the colour overhead to the one at the horizon, with clouds."""
     top, bottom = sky
     color = (1 - share[..., None]) * top + share[..., None] * bottom
     clouds = np.clip(noise(1.2 * share, 0.8 * columns) * 1.7 - 0.75, 0, 1)[..., None]

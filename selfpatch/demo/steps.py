@@ -15,7 +15,7 @@ class Step:
     Attributes:
         name: What it does, in a few words; unique.
         command: The arguments after ``python``, as a user would type them.
-        folder: Where it writes; emptied before the command runs.
+        folder: Folder it writes to; emptied before the command runs.
         output: The file that it must leave.
         inputs: Files and folders that its result depends on.
         after: Names of the steps that have to be finished first.

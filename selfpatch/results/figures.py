@@ -11,7 +11,9 @@ import numpy as np
 from PIL import Image
 
 from selfpatch.backbones.file import load_backbone
+from selfpatch.data.images import read_stored
 from selfpatch.models.vit import VisionTransformer
+from selfpatch.results.scalars import read_scalars
 from selfpatch.visualize.attention import patch_attention, patch_similarity, top_share
 from selfpatch.visualize.pictures import (
     Color,
@@ -19,7 +21,7 @@ from selfpatch.visualize.pictures import (
     draw_instances,
     heat,
     highlight,
-    paint_classes,
+    paint_labels,
     to_input,
     video_strip,
 )
@@ -61,11 +63,12 @@ def loss_curves(runs: Sequence[Run]) -> str:
     from matplotlib.figure import Figure
 
     panels = {"loss": "total loss", "cls_loss": "image loss", "patch_loss": "patch loss"}
+    logs = [read_scalars(run.folder / "pretrain") for run in runs]
     figure = Figure(figsize=(10.5, 3.0), layout="constrained")
     FigureCanvasSVG(figure)
     for axis, (key, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        for run, color in zip(runs, RUN_COLORS, strict=False):
-            points = [(line["step"], line[key]) for line in scalars(run) if key in line]
+        for run, log, color in zip(runs, logs, RUN_COLORS, strict=False):
+            points = [(line["step"], line[key]) for line in log if key in line]
             if points:
                 axis.plot(*zip(*points, strict=True), color=color, lw=1.8, label=run.name)
         axis.set_title(title, fontsize=10, loc="left")
@@ -78,13 +81,6 @@ def loss_curves(runs: Sequence[Run]) -> str:
     text = io.StringIO()
     figure.savefig(text, format="svg")
     return text.getvalue()
-
-
-def scalars(run: Run) -> list[Json]:
-    """The log of a pretraining run: a dict per logged step."""
-    logs = sorted((run.folder / "pretrain").glob("*/vis_data/scalars.json"))
-    lines = [line for log in logs for line in log.read_text().splitlines() if line.strip()]
-    return [entry for entry in map(json.loads, lines) if "loss" in entry]
 
 
 def validation_scenes(data: DataSets, count: int) -> list[tuple[Json, list[Json]]]:
@@ -103,10 +99,10 @@ def validation_scenes(data: DataSets, count: int) -> list[tuple[Json, list[Json]
 
 
 def attention_rows(data: DataSets, runs: Sequence[Run], count: int = 2) -> list[list[Picture]]:
-    """Per image and run: where one patch of the largest instance looks, what it resembles."""
+    """A row per image and run: where a patch of the largest instance looks, what it resembles."""
     rows = []
     for image, instances in validation_scenes(data, count):
-        picture = open_rgb(data.coco / "val2017" / image["file_name"])
+        picture = read_stored(data.coco / "val2017" / image["file_name"]).convert("RGB")
         largest = max(instances, key=lambda entry: entry["area"])
         mask = decode(largest["segmentation"], image)
         for run in runs:
@@ -146,12 +142,12 @@ def central_patch(mask: np.ndarray, grid: tuple[int, int]) -> tuple[int, int]:
 
 
 def detection_rows(data: DataSets, runs: Sequence[Run], count: int = 3) -> list[list[Picture]]:
-    """Per image: the true instances, and as many of the surest found ones, per run."""
+    """A row per image: the true instances, and as many of each run's surest ones."""
     annotations = json.loads((data.coco / "annotations" / "instances_val2017.json").read_text())
     names = {entry["id"]: entry["name"] for entry in annotations["categories"]}
     rows = []
     for image, truth in validation_scenes(data, count):
-        picture = open_rgb(data.coco / "val2017" / image["file_name"])
+        picture = read_stored(data.coco / "val2017" / image["file_name"]).convert("RGB")
         row = [Picture(instances_picture(picture, truth, image, names), "ground truth")]
         for run in runs:
             path = run.folder / "coco-mask-rcnn" / "predictions.segm.json"
@@ -190,7 +186,7 @@ def decode(shape: Any, image: Json) -> np.ndarray:
 def segmentation_rows(
     data: DataSets, runs: Sequence[Run], count: int = 2
 ) -> tuple[list[list[Picture]], dict[int, Color]]:
-    """Per task and image: the picture, the true classes and every run's.
+    """A row per task and image: the picture, the true classes and every run's.
 
     Returns:
         The rows, and the colour of every class in them. Where the truth is 0, which is other,
@@ -211,8 +207,8 @@ def segmentation_rows(
     colors = dict(zip(seen, distinct_colors(len(seen)), strict=True))
     rows = []
     for path, row in zip(pictures * 2, maps, strict=True):
-        picture = open_rgb(path)
-        painted = [Picture(paint_classes(picture, k, colors), caption) for caption, k in row]
+        picture = read_stored(path).convert("RGB")
+        painted = [Picture(paint_labels(picture, k, colors, 0.65), caption) for caption, k in row]
         rows.append([Picture(picture, "image"), *painted])
     return rows, colors
 
@@ -225,7 +221,7 @@ def ade20k_names() -> dict[int, str]:
 
 
 def video_rows(data: DataSets, runs: Sequence[Run], frames: int = 5) -> list[list[Picture]]:
-    """Per video and run: frames at equal distances with the masks found; the truth first."""
+    """A row per video and run: frames at equal distances with the masks found; the truth first."""
     rows = []
     listed = (data.davis / "ImageSets" / "2017" / "val.txt").read_text().split()
     for sequence in listed[:2]:
@@ -239,19 +235,13 @@ def video_rows(data: DataSets, runs: Sequence[Run], frames: int = 5) -> list[lis
             masks = [folder / sequence / f"{path.stem}.png" for path in chosen]
             if all(mask.is_file() for mask in masks):
                 drawn = video_strip(
-                    [open_rgb(path) for path in chosen], [read_indices(mask) for mask in masks]
+                    [read_stored(path).convert("RGB") for path in chosen],
+                    [read_indices(mask) for mask in masks],
                 )
                 rows.append([Picture(drawn, f"{sequence}, {name}")])
     return rows
 
 
-def open_rgb(path: Path) -> Image.Image:
-    """Read a picture as RGB."""
-    with Image.open(path) as image:
-        return image.convert("RGB")
-
-
 def read_indices(path: Path) -> np.ndarray:
     """Read an indexed PNG as (H, W) uint8."""
-    with Image.open(path) as image:
-        return np.asarray(image).copy()
+    return np.asarray(read_stored(path))

@@ -1,19 +1,18 @@
-"""Metrics of one task -> one results file; results files -> one table."""
+"""Metrics of one task -> one results file, and back."""
 
 import json
 import math
 import os
 import platform
-import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
+from selfpatch.results.versions import installed_versions
 
 if TYPE_CHECKING:
     from selfpatch.backbones.file import BackboneInfo
@@ -29,8 +28,6 @@ TASKS: dict[str, tuple[str, ...]] = {
 }
 """Every task and its metrics, in the order of the table; all in percent."""
 
-DISTRIBUTIONS = ("torch", "torchvision", "timm", "mmengine", "mmcv", "mmdet", "mmseg")
-
 
 @dataclass(frozen=True)
 class Result:
@@ -45,7 +42,7 @@ class Result:
         settings: Whatever else changes the number, such as which tokens were read.
         hours: Wall-clock time of the run.
         device: Name of the processor or GPU.
-        versions: Package -> version.
+        versions: Package -> version, see :func:`selfpatch.results.versions.installed_versions`.
         created: ISO time, UTC.
     """
 
@@ -144,22 +141,3 @@ def device_name() -> str:
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         model = names[0].split(":", 1)[1].strip() if names else model
     return f"{model}, {os.cpu_count()} cores"
-
-
-def installed_versions() -> dict[str, str]:
-    """Versions of the packages that a number can depend on, by import name.
-
-    ``mmcv operators`` says whose they are: ``compiled`` ones, or those of ``torchvision`` in their
-    place (:mod:`selfpatch.hosts.mmcv_ext`).
-    """
-    owners = metadata.packages_distributions()
-    found = {"python": platform.python_version()}
-    for package in DISTRIBUTIONS:
-        if package in owners:
-            distribution = owners[package][0]
-            found[package] = f"{distribution} {metadata.version(distribution)}"
-    operators = sys.modules.get("mmcv._ext")  # loaded with mmcv.ops, if a model needs those
-    if operators is not None:
-        ours = Path(operators.__file__ or "").name == "mmcv_ext.py"
-        found["mmcv operators"] = "torchvision" if ours else "compiled"
-    return found

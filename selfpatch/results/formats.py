@@ -27,7 +27,7 @@ def sources(table: Table) -> list[str]:
 
 
 def to_text(table: Table) -> str:
-    """For a terminal, with everything that is known about the numbers."""
+    """The table as text for a terminal, with everything that is known about its numbers."""
     parts = [
         summary(table),
         "Sources of the published numbers\n" + "\n".join(f"  {line}" for line in sources(table)),
@@ -73,7 +73,7 @@ def aligned(header: Sequence[str], cells: Sequence[Sequence[str]], num_left: int
 
 
 def to_markdown(table: Table) -> str:
-    """For a README or a pull request."""
+    """The table as markdown, for a README or a pull request."""
     rules = [":--", ":--"] + ["--:"] * (len(table.header) - 2)
     lines = [table.header, rules, *table.cells()]
     text = "\n".join(
@@ -84,7 +84,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_html(table: Table) -> str:
-    """A ``<table>`` and its notes, for a page that brings its own style."""
+    """The table as a ``<table>`` with notes, for a page that brings its own style."""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in table.header)
     body = ""
     for row in table.cells():

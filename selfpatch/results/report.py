@@ -13,9 +13,10 @@ from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
 from selfpatch.results import figures
 from selfpatch.results.figures import DataSets, Picture, Run
-from selfpatch.results.file import device_name, installed_versions
+from selfpatch.results.file import device_name
 from selfpatch.results.formats import clock, to_html
 from selfpatch.results.table import ORIGIN_HEADER, Table, version_list
+from selfpatch.results.versions import installed_versions
 
 STYLE = """
 :root { color-scheme: light; }
@@ -55,7 +56,7 @@ class Made:
     Attributes:
         commands: Step's name, command line and seconds, in order.
         at_once: How many steps ran side by side.
-        created: When, as people read it.
+        created: The date, as people read it.
     """
 
     commands: Sequence[tuple[str, str, float]]

@@ -8,7 +8,7 @@ from selfpatch.results.file import TASKS, Result
 from selfpatch.results.published import PUBLISHED, PUBLISHED_SETTING, Published
 
 NONE = "-"
-METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
+COMPARED_METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
 """Methods that are compared, the baseline first; other methods get a column of their own."""
 
 TASK_NAMES = {
@@ -47,7 +47,7 @@ class Table:
 
     Attributes:
         columns: A heading per backbone.
-        rows: In the order of :data:`selfpatch.results.file.TASKS`.
+        rows: A row per task and metric, in the order of :data:`selfpatch.results.file.TASKS`.
         origins: (task, backbone, config, data, device, versions, hours) per result.
         notes: Sentences below the table.
     """
@@ -60,7 +60,7 @@ class Table:
     @property
     def header(self) -> tuple[str, ...]:
         """The headings of :meth:`cells`."""
-        published = tuple(f"{name}, published" for name in METHODS.values())
+        published = tuple(f"{name}, published" for name in COMPARED_METHODS.values())
         return ("task", "metric", *self.columns, "difference", *published)
 
     def cells(self) -> list[tuple[str, ...]]:
@@ -151,12 +151,12 @@ def method_of(key: str) -> str:
 def backbone_columns(results: Sequence[Result]) -> dict[str, str]:
     """Backbone -> heading; DINO and SelfPatch come first and are always there."""
     keys = sorted({backbone_key(result) for result in results})
-    by_method: dict[str, list[str]] = {method: [] for method in METHODS}
+    by_method: dict[str, list[str]] = {method: [] for method in COMPARED_METHODS}
     for key in keys:
         by_method.setdefault(method_of(key), []).append(key)
     columns = {}
     for method, found in by_method.items():
-        name = METHODS.get(method, method)
+        name = COMPARED_METHODS.get(method, method)
         for key in found or [method]:
             short = key.rsplit(" ", 1)[-1][:8]
             columns[key] = name if len(found) < 2 else f"{name} {short}"
@@ -178,7 +178,7 @@ def task_row(
             for key, value in values.items()
             if key.split(" ")[0] == method and value is not None
         ]
-        for method in METHODS
+        for method in COMPARED_METHODS
     ]
     difference = None
     if [len(side) for side in pair] == [1, 1]:

@@ -10,6 +10,8 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from selfpatch.visualize.palette import standard_palette
+
 Color = tuple[int, int, int]
 COLORS: tuple[Color, ...] = (
     (230, 75, 53), (0, 160, 135), (60, 84, 190), (243, 155, 40), (145, 90, 190),
@@ -71,23 +73,38 @@ def frame_patch(image: Image.Image, patch: tuple[int, int], grid: tuple[int, ...
     return drawn
 
 
-def paint_mask(
-    image: Image.Image, mask: np.ndarray, color: Color, share: float = 0.5
+def paint_labels(
+    image: Image.Image, labels: np.ndarray, colors: Mapping[int, Color], share: float
 ) -> Image.Image:
-    """Tint the pixels of ``mask`` (H, W)."""
-    pixels = np.asarray(image.convert("RGB")).astype(np.float32)
-    tinted = (1 - share) * pixels + share * np.array(color, np.float32)
-    return Image.fromarray(np.where(mask[..., None], tinted, pixels).round().astype(np.uint8))
+    """Tint what is labelled: classes, objects, or the places of a mask.
+
+    Args:
+        image: The picture.
+        labels: (H, W), uint8 or boolean.
+        colors: Label -> its colour; what has another label stays as it is.
+        share: Share of the colour in a tinted pixel, from 0 to 1.
+    """
+    painted = np.asarray(image.convert("RGB")).astype(np.float32)
+    labels = labels.astype(np.uint8)
+    tinted = np.isin(labels, list(colors))
+    tints = np.array([colors.get(label, (0, 0, 0)) for label in range(256)], np.float32)
+    painted[tinted] = (1 - share) * painted[tinted] + share * tints[labels[tinted]]
+    return Image.fromarray(painted.round().astype(np.uint8))
 
 
-def paint_classes(
-    image: Image.Image, classes: np.ndarray, colors: Mapping[int, Color], share: float = 0.65
-) -> Image.Image:
-    """Tint the classes of a semantic map (H, W); a class without a colour stays as it is."""
-    for index in np.unique(classes).tolist():
-        if index in colors:
-            image = paint_mask(image, classes == index, colors[index], share)
-    return image
+def paint_objects(image: Image.Image, objects: np.ndarray) -> Image.Image:
+    """Tint the objects of a video's mask in DAVIS's colours, and draw their edges in white.
+
+    Args:
+        image: The frame.
+        objects: uint8 (H, W): 0 = background, k = object k.
+    """
+    palette = np.array(standard_palette()).reshape(-1, 3).tolist()
+    colors = {k: tuple(color) for k, color in enumerate(palette) if k > 0}
+    painted = np.array(paint_labels(image, objects, colors, share=0.5))
+    painted[1:][objects[1:] != objects[:-1]] = 255
+    painted[:, 1:][objects[:, 1:] != objects[:, :-1]] = 255
+    return Image.fromarray(painted)
 
 
 def draw_instances(
@@ -105,7 +122,7 @@ def draw_instances(
         masks: (H, W) of each.
     """
     for number in reversed(range(len(boxes))):
-        image = paint_mask(image, masks[number] > 0, COLORS[number % len(COLORS)], 0.45)
+        image = paint_labels(image, masks[number] > 0, {1: COLORS[number % len(COLORS)]}, 0.45)
     drawn = image.copy()
     pen = ImageDraw.Draw(drawn)
     font = ImageFont.load_default(max(10, round(image.height / 22)))
@@ -140,9 +157,8 @@ def video_strip(
     """Frames with their objects' masks (H, W; 0 = background, k = object k) side by side."""
     painted = []
     for frame, mask in zip(frames, masks, strict=True):
-        for k in range(1, int(mask.max(initial=0)) + 1):
-            frame = paint_mask(frame, mask == k, COLORS[(k - 1) % len(COLORS)], 0.6)
-        painted.append(frame)
+        colors = {k: COLORS[(k - 1) % len(COLORS)] for k in range(1, int(mask.max(initial=0)) + 1)}
+        painted.append(paint_labels(frame, mask, colors, 0.6))
     return strip(painted, height)
 
 
@@ -151,8 +167,8 @@ def to_input(image: Image.Image, patch_size: int, long_side: int) -> tuple[Image
 
     Args:
         image: Any RGB image.
-        patch_size: Of the trunk, in pixels.
-        long_side: Of the result, about, in pixels.
+        patch_size: Patch size of the trunk, in pixels.
+        long_side: Long side of the result, about, in pixels.
 
     Returns:
         The scaled image, and (3, H, W) for the trunk.

@@ -1,4 +1,4 @@
-"""Propagation against the dense yardstick, and laws of it."""
+"""Propagation against its dense definition, and laws of it."""
 
 import random
 import weakref
@@ -10,17 +10,17 @@ import torch.nn.functional as F
 from davis_eval.propagation import (
     Propagation,
     hard_mask,
+    label_frame,
+    label_frame_densely,
     propagate,
-    propagate_frame,
     tile_threads,
 )
-from tools.benchmarks.davis import dense_propagate_frame
 
 POOL = tile_threads(torch.device("cpu"))
 
 
 @pytest.mark.parametrize("case", range(200))
-def test_any_frame_gets_the_labels_of_the_dense_yardstick(case):
+def test_any_frame_gets_the_labels_of_the_dense_definition(case):
     """Any size, radius, top k (more than the window holds too), number of objects and of frames.
 
     Features of small whole numbers make every similarity exact, so that ties abound and are ties.
@@ -34,9 +34,9 @@ def test_any_frame_gets_the_labels_of_the_dense_yardstick(case):
     sources = torch.randint(-reach, reach, (num_frames, rows, columns, 4)).float()
     target = sources[-1] + torch.randint(-1, 2, (rows, columns, 4))
     labels = torch.rand(num_frames, rows, columns, num_labels)
-    ours = propagate_frame(target, sources, labels, settings, POOL)
-    yardstick = dense_propagate_frame(target.double(), sources.double(), labels.double(), settings)
-    torch.testing.assert_close(ours.double(), yardstick, atol=1e-5, rtol=0)
+    ours = label_frame(target, sources, labels, settings, POOL)
+    defined = label_frame_densely(target.double(), sources.double(), labels.double(), settings)
+    torch.testing.assert_close(ours.double(), defined, atol=1e-5, rtol=0)
 
 
 def test_a_still_video_keeps_its_labels():

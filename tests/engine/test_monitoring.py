@@ -1,6 +1,5 @@
 """k-NN, DAVIS and the spread of tokens while a run trains."""
 
-import json
 import math
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from PIL import Image
 from selfpatch.engine.launch import evaluations
 from selfpatch.engine.monitoring import effective_rank, knn_classify, mean_similarity
 from selfpatch.errors import InputError
+from selfpatch.results.scalars import read_scalars
 from tests.engine.tiny_pretraining import train
 
 
@@ -36,16 +36,11 @@ def test_spread_of_tokens_by_hand():
     assert effective_rank(torch.ones(5, 3)) == pytest.approx(1.0, abs=1e-2)
 
 
-def scalars(work_dir: Path) -> list[dict]:
-    (path,) = work_dir.glob("*/vis_data/scalars.json")
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 def test_evaluations_are_logged_before_and_during_training(images, real_data, tmp_path):
     hooks = evaluations(knn=(str(images), str(images)))
     hooks += evaluations(davis=str(davis_excerpt(real_data, tmp_path)))
     train("demo_selfpatch.py", images, tmp_path / "run", hooks=hooks)
-    lines = scalars(tmp_path / "run")
+    lines = read_scalars(tmp_path / "run")
     knn = [(line["epoch"], line["knn_top1"]) for line in lines if "knn_top1" in line]
     assert [epoch for epoch, _ in knn] == [0, 1, 2]
     assert all(0 <= value <= 100 for _, value in knn)

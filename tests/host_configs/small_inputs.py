@@ -20,7 +20,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmseg.structures import SegDataSample
 
 SIDE = 128
-"""Of the images, in pixels; half of it for segmentation."""
+"""Side of the images, in pixels; half of it for segmentation."""
 
 
 def detection_batch() -> dict:

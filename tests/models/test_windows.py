@@ -50,7 +50,7 @@ def test_windows_equal_a_loop_over_them(height, width, class_token):
 
 @torch.no_grad()
 def test_with_every_block_global_nothing_changes():
-    """To rounding in fp64: patches are in another order, which attention does not care about."""
+    """Equal to rounding in fp64: the patches' order is another, which attention does not mind."""
     model = vit(class_token=True)
     images = torch.randn(2, 3, 80, 112).double()
     expected = model.intermediate(images, [0, 3])

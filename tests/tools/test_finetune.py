@@ -20,7 +20,7 @@ from tests.programs import Done, Parent
 
 pytestmark = pytest.mark.slow
 PACKAGES = ("datasets", "engine", "evaluation", "models", "visualization")
-"""Of a host: what its tools import when they look for something by its name."""
+"""Packages of a host that its tools import when they look for something by its name."""
 
 HOSTS = {
     "mmdet": (

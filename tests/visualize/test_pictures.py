@@ -9,8 +9,8 @@ from selfpatch.visualize.pictures import (
     draw_instances,
     heat,
     highlight,
-    paint_classes,
-    paint_mask,
+    paint_labels,
+    paint_objects,
     strip,
     to_input,
     video_strip,
@@ -35,20 +35,24 @@ def test_highlight_leaves_the_chosen_places_as_they_are():
     assert (drawn[10:, 10:] < 60).all()
 
 
-def test_paint_mask_touches_only_the_mask():
-    mask = np.zeros((40, 60), bool)
-    mask[5, 7] = True
-    drawn = np.asarray(paint_mask(PICTURE, mask, (200, 0, 0), 0.5))
-    assert drawn[5, 7].tolist() == [150, 50, 50]
-    assert (np.delete(drawn.reshape(-1, 3), 5 * 60 + 7, axis=0) == 100).all()
+def test_a_label_without_a_colour_is_not_painted():
+    labels = np.full((40, 60), 255, np.uint8)
+    labels[0, 0], labels[5, 7] = 3, 4
+    drawn = np.asarray(paint_labels(PICTURE, labels, {3: (200, 0, 0), 4: (0, 40, 100)}, 0.5))
+    assert drawn[0, 0].tolist() == [150, 50, 50]
+    assert drawn[5, 7].tolist() == [50, 70, 100]
+    assert (drawn != 100).any(axis=2).sum() == 2
 
 
-def test_a_class_without_a_colour_is_not_painted():
-    classes = np.full((40, 60), 255, np.uint8)
-    classes[0, 0] = 3
-    drawn = np.asarray(paint_classes(PICTURE, classes, {3: (200, 0, 0)}, share=1.0))
-    assert drawn[0, 0].tolist() == [200, 0, 0]
-    assert (drawn[1:] == 100).all()
+def test_objects_have_davis_colours_and_white_edges():
+    objects = np.zeros((40, 60), np.uint8)
+    objects[10:20, 10:20], objects[10:20, 20:30] = 1, 2
+    drawn = np.asarray(paint_objects(PICTURE, objects))
+    assert drawn[15, 15].tolist() == [114, 50, 50]
+    assert drawn[15, 25].tolist() == [50, 114, 50]
+    assert (drawn[10, 10:30] == 255).all()  # where object 1 or 2 begins
+    assert (drawn[11:20, [10, 20, 30]] == 255).all()
+    assert (drawn[:10] == 100).all()
 
 
 def test_a_hundred_colours_are_all_different():

@@ -1,4 +1,4 @@
-"""Time label propagation and feature extraction per frame, beside a dense propagation.
+"""Time label propagation and feature extraction per frame, beside the dense definition.
 
 Example:
     python -m tools.benchmarks.davis --patch-size 16 8
@@ -8,38 +8,21 @@ import argparse
 import multiprocessing
 import resource
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
-from davis_eval.propagation import Propagation, hard_mask, propagate_frame, tile_threads
+from davis_eval.propagation import (
+    Propagation,
+    hard_mask,
+    label_frame,
+    label_frame_densely,
+    tile_threads,
+)
 from selfpatch.models.vit import build_vit
 
 HEIGHT, WIDTH = 480, 832
-
-
-def dense_propagate_frame(
-    target: Tensor, sources: Sequence[Tensor], labels: Tensor, settings: Propagation
-) -> Tensor:
-    """The yardstick: all affinities of all patches, then the window's mask, as DINO does.
-
-    Shapes are those of :func:`davis_eval.propagation.propagate_frame`.
-    """
-    rows, columns, _ = target.shape
-    all_sources = torch.cat([source.flatten(0, 1) for source in sources])
-    affinity = (target.flatten(0, 1) @ all_sources.T / settings.temperature).exp()
-    y, x = (side.flatten() for side in torch.meshgrid(
-        torch.arange(rows), torch.arange(columns), indexing="ij"
-    ))  # fmt: skip
-    reach = torch.maximum((y[:, None] - y).abs(), (x[:, None] - x).abs())
-    affinity *= (reach <= settings.radius).repeat(1, len(sources))
-    k = min(settings.top_k, affinity.shape[1])
-    least = affinity.topk(k, dim=1).values[:, -1:]
-    affinity[affinity < least] = 0
-    affinity /= affinity.sum(1, keepdim=True)
-    return (affinity @ labels.flatten(0, 2)).view(rows, columns, -1)
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
@@ -55,7 +38,7 @@ def seconds(run: Callable[[], object], repeats: int) -> float:
 
 @torch.inference_mode()
 def measure(patch_size: int, repeats: int, dense: bool) -> str:
-    """One line of the table; the peak is that of a process before it runs the yardstick."""
+    """One line of the table; the peak is that of a process before it runs the dense definition."""
     torch.manual_seed(0)
     settings = Propagation()
     grid = (HEIGHT // patch_size, WIDTH // patch_size)
@@ -71,14 +54,14 @@ def measure(patch_size: int, repeats: int, dense: bool) -> str:
     times = [seconds(lambda: vit(image), repeats)]
     with torch.autocast("cpu", torch.bfloat16):
         times.append(seconds(lambda: vit(image), repeats))
-    times.append(seconds(lambda: propagate_frame(target, sources, labels, settings, pool), repeats))
+    times.append(seconds(lambda: label_frame(target, sources, labels, settings, pool), repeats))
     times.append(seconds(lambda: hard_mask(labels[0].permute(2, 0, 1), patch_size), repeats))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     line = f"{patch_size:5d}" + "".join(f"{value:11.3f}" for value in times)
     if dense:
-        ours = propagate_frame(target, sources, labels, settings, pool)
-        theirs = dense_propagate_frame(target, sources, labels, settings)
-        reference = seconds(lambda: dense_propagate_frame(target, sources, labels, settings), 1)
+        ours = label_frame(target, sources, labels, settings, pool)
+        theirs = label_frame_densely(target, sources, labels, settings)
+        reference = seconds(lambda: label_frame_densely(target, sources, labels, settings), 1)
         difference = float((ours - theirs).abs().max())
         line += f"{reference:11.3f}{reference / times[2]:8.1f}{difference:12.1e}"
     return f"{line}{peak:13.0f}"
@@ -89,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--patch-size", type=int, nargs="+", default=[16])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--no-dense", action="store_true", help="skip the yardstick (memory)")
+    parser.add_argument("--no-dense", action="store_true", help="skip what takes memory")
     args = parser.parse_args()
     print(f"ViT-S, {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads; seconds per frame")
     names = ["fp32 net", "bf16 net", "propagate", "mask"]

@@ -43,9 +43,9 @@ COMPARED = (
     "mmseg_configs/upernet_selfpatch-vit-s16_160k_ade20k-512x512.py",
 )
 FULL_SIZE = {"mmdet": (800, 1344), "mmseg": (512, 512)}
-"""Of the images in training, in pixels; 1,333 is padded to a multiple of 32."""
+"""Size of the images in training, in pixels; 1,333 is padded to a multiple of 32."""
 BATCH_SIZE = {"mmdet": 1, "mmseg": 2}
-"""Of a training step; batch norms of pooled maps need two."""
+"""Images of a training step; batch norms of pooled maps need two."""
 PROPOSALS, MASKS = 1_000, 100  # regions per image whose heads are counted, as in a test
 
 
@@ -96,7 +96,7 @@ class HostsViT(nn.Module):
         self.vit.load_state_dict(state)
 
     def intermediate(self, images: Tensor, blocks: Iterable[int]) -> list[Tensor]:
-        """As :meth:`selfpatch.models.vit.VisionTransformer.intermediate`."""
+        """The maps that :meth:`selfpatch.models.vit.VisionTransformer.intermediate` gives."""
         return list(self.vit(images))
 
 
@@ -107,7 +107,7 @@ def register() -> None:
 
 
 def in_scope_of(host: str) -> AbstractContextManager[None]:
-    """Where ``host`` builds its models."""
+    """A block in which ``host`` builds its models."""
     register()
     return DefaultScope.overwrite_default_scope(host)
 
@@ -173,7 +173,7 @@ def training_step(
 
 
 def seconds(step: Callable[[], None]) -> tuple[float, float]:
-    """How long one call takes: on the clock, and of the processor, which others may share."""
+    """Seconds of one call: on the clock, and of the processor, which others may share."""
     start, cpu_start = time.perf_counter(), time.process_time()
     step()
     return time.perf_counter() - start, time.process_time() - cpu_start
@@ -274,8 +274,8 @@ def main() -> None:
     """Read the command line and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["list", "compare"])
-    parser.add_argument("--scale", type=float, help="of the images' sides; list 0.25, compare 1")
-    parser.add_argument("--steps", type=int, default=3, help="of compare, per trunk")
+    parser.add_argument("--scale", type=float, help="scale of the sides; list 0.25, compare 1")
+    parser.add_argument("--steps", type=int, default=3, help="steps of compare, per trunk")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()

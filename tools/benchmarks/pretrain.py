@@ -8,7 +8,6 @@ Example:
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from statistics import mean
 
 from selfpatch.data.images import list_images
+from selfpatch.results.scalars import LOG, read_scalars
 
 CONFIGS = Path(__file__).resolve().parents[2] / "selfpatch/configs"
 OBJECTIVES = {
@@ -55,7 +55,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="image folder")
     parser.add_argument("--out", type=Path, required=True, help="folder for the runs; kept")
-    parser.add_argument("--iterations", type=int, default=50, help="of each objective and trunk")
+    parser.add_argument("--iterations", type=int, default=50, help="steps of each run")
     parser.add_argument("--ablation-iterations", type=int, default=20)
     args = parser.parse_args()
     rows = []
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
-    """Whole trunk, small heads."""
+    """Settings of a model with a whole trunk and small heads."""
     head = {"hidden_dim": 512, "bottleneck_dim": 128}
     if objective.startswith("mocov3") and trunk["variant"].startswith("vit"):
         trunk = {**trunk, "fixed_positions": True}
@@ -95,7 +95,7 @@ def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
 
 def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> list[float]:
     """Loss at the start and at the end, images per second, peak MiB."""
-    if not any(folder.glob("*/vis_data/scalars.json")) or not list(folder.glob("*.pth")):
+    if not any(folder.glob(LOG)) or not list(folder.glob("*.pth")):
         images = folder / "images"
         images.mkdir(parents=True, exist_ok=True)
         files = list_images(data)
@@ -132,8 +132,7 @@ def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> l
 
 def measured(folder: Path) -> list[float]:
     """What the log of a run says; the losses are means of five steps."""
-    log = max(folder.glob("*/vis_data/scalars.json"))
-    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    lines = read_scalars(folder)
     losses = [line["loss"] for line in lines if "loss" in line]
     speeds = [line["images_per_s"] for line in lines if "images_per_s" in line]
     peak = max(line["memory"] for line in lines if "memory" in line)
@@ -141,7 +140,7 @@ def measured(folder: Path) -> list[float]:
 
 
 def print_table(names: list[str], rows: list[list]) -> None:
-    """Markdown."""
+    """Print a table in markdown."""
     header = [*names, "loss, first 5 steps", "last 5 steps", "images/s", "peak MiB"]
     print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
     for row in rows:

@@ -1,0 +1,30 @@
+"""This environment -> the versions that a number can depend on."""
+
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = (
+    "torch", "torchvision", "timm", "numpy", "PIL", "mmengine", "mmcv", "mmdet", "mmseg",
+)  # fmt: skip
+"""Packages that have a say in the numbers, by import name."""
+
+
+def installed_versions() -> dict[str, str]:
+    """Python's version, and distribution and version of each installed one of :data:`PACKAGES`.
+
+    Results files and checkpoints hold it. ``mmcv operators`` says whose they are: ``compiled``
+    ones, or those of ``torchvision`` in their place (:mod:`selfpatch.hosts.mmcv_ext`).
+    """
+    owners = metadata.packages_distributions()
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        if package in owners:
+            distribution = owners[package][0]
+            found[package] = f"{distribution} {metadata.version(distribution)}"
+    operators = sys.modules.get("mmcv._ext")  # loaded with mmcv.ops, if a model needs those
+    if operators is not None:
+        ours = Path(operators.__file__ or "").name == "mmcv_ext.py"
+        found["mmcv operators"] = "torchvision" if ours else "compiled"
+    return found
