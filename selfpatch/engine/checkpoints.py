@@ -1,12 +1,10 @@
 """A running training -> checkpoints that can be trusted, and back."""
 
 import os
-import platform
 import re
 import subprocess
 import sys
 import zipfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +19,7 @@ from selfpatch.backbones.file import read_backbone, save_backbone
 from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint, whole_weights
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import unwrapped
-
-LIBRARIES = ("torch", "torchvision", "timm", "onedl-mmengine", "mmengine", "numpy", "pillow")
+from selfpatch.results.versions import installed_versions
 
 
 @HOOKS.register_module()
@@ -57,7 +54,7 @@ class Checkpoints(Hook):
                 f"default_hooks.checkpoint.interval={self.interval} iterations does not divide by"
                 f" optim_wrapper.accumulative_counts={accumulated}; make it a multiple"
             )
-        self.provenance = {"versions": versions(), "git": git_state()}
+        self.provenance = {"versions": installed_versions(), "git": git_state()}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -124,17 +121,6 @@ class Checkpoints(Hook):
         path = Path(runner.work_dir, "backbone.safetensors")
         info = save_backbone(path, *read_backbone(self.last or newest(runner.work_dir)[0]))
         runner.logger.info(f"backbone file: {path} ({info.method}, {info.fingerprint[:12]})")
-
-
-def versions() -> dict[str, str]:
-    """Version of Python and of each installed library that has a say in the numbers."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except ModuleNotFoundError:
-            continue
-    return found
 
 
 def git_state() -> str:

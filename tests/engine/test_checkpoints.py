@@ -47,7 +47,7 @@ def test_checkpoints_that_cannot_be_used_are_named(images, tmp_path):
 def test_a_checkpoint_says_what_made_it(images, tmp_path):
     train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1)
     note = torch.load(tmp_path / "epoch_1.pth", weights_only=True)["selfpatch"]
-    assert note["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert note["versions"]["torch"] == f"torch {torch.__version__.split('+')[0]}"
     assert len(note["git"].removesuffix("+changes")) in (0, 40)
     assert "train_cfg" in note["recipe"]
 
