@@ -1,4 +1,4 @@
-"""Frames -> features: the backbone's tokens, each frame's once."""
+"""Frames -> features: the trunk's tokens, each frame's once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from davis_eval.sequences import read_frame
 from selfpatch.errors import InputError
-from selfpatch.models.resnet import ResNet
 from selfpatch.models.trunks import Trunk
-from selfpatch.models.vit import VisionTransformer
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.228, 0.224, 0.225)
@@ -25,10 +23,10 @@ class Reading:
     """Which features are read of a frame.
 
     Attributes:
-        layer: Block of a ViT, or stage of a Swin or ResNet, counted from 1; None is the last block
-            of a ViT or Swin, and stage 3 of a ResNet, as correspondence papers read it.
+        layer: Block of a ViT, or stage of a Swin or ResNet, counted from 1; None is the trunk's own
+            choice: the last block or stage, but the third stage of a ResNet.
         tokens: ``last-block`` takes a layer's output as it is, as SelfPatch does; ``final-norm``
-            applies the backbone's last norm to it, as DINO does.
+            applies the trunk's last norm to it, as DINO does.
         short_side: Pixels to which the short side of a frame is resized.
     """
 
@@ -44,44 +42,32 @@ class Reading:
 TOKENS = ("last-block", "final-norm")
 
 
-def num_layers(backbone: Trunk) -> int:
-    """Blocks of a ViT, or stages."""
-    return len(backbone.blocks) if isinstance(backbone, VisionTransformer) else 4
-
-
-def resolved(reading: Reading, backbone: Trunk) -> Reading:
+def resolved(reading: Reading, trunk: Trunk) -> Reading:
     """The reading with its layer stated.
 
     Raises:
         InputError: There is no such layer, or no norm that fits it.
     """
-    last = num_layers(backbone)
-    default = 3 if isinstance(backbone, ResNet) else last
-    layer = default if reading.layer is None else reading.layer
+    last = trunk.num_layers
+    layer = trunk.correspondence_layer + 1 if reading.layer is None else reading.layer
     if not 1 <= layer <= last:
         raise InputError(f"the backbone has layers 1 to {last}, not {layer}; change --layer")
-    fits = isinstance(backbone, VisionTransformer) or layer == last
-    if reading.tokens == "final-norm" and (not fits or isinstance(backbone.norm, nn.Identity)):
+    fits = trunk.layer_dims[layer - 1] == trunk.embed_dim
+    if reading.tokens == "final-norm" and (not fits or isinstance(trunk.norm, nn.Identity)):
         raise InputError(f"the backbone has no norm for layer {layer}; see --tokens")
     return replace(reading, layer=layer)
 
 
-def stride(backbone: Trunk, reading: Reading) -> int:
+def stride(trunk: Trunk, reading: Reading) -> int:
     """Pixels from one feature to the next, for a reading whose layer is stated."""
-    if isinstance(backbone, VisionTransformer):
-        return backbone.patch_size
-    return backbone.stage_strides[int(reading.layer or 0) - 1]
+    return trunk.layer_strides[int(reading.layer or 0) - 1]
 
 
-def feature_maps(backbone: Trunk, images: Tensor, reading: Reading) -> Tensor:
-    """Images (B, 3, H, W) -> features (B, rows, columns, D)."""
-    place = int(reading.layer or 0) - 1
-    if isinstance(backbone, VisionTransformer):
-        (maps,) = backbone.intermediate(images, [place])
-    else:
-        maps = backbone.stages(images)[place]
+def feature_maps(trunk: Trunk, images: Tensor, reading: Reading) -> Tensor:
+    """Images (B, 3, H, W) -> features (B, rows, columns, D); the reading's layer is stated."""
+    (maps,) = trunk.layer_maps(images, [int(reading.layer or 0) - 1])
     features = maps.permute(0, 2, 3, 1)
-    return backbone.norm(features) if reading.tokens == "final-norm" else features
+    return trunk.norm(features) if reading.tokens == "final-norm" else features
 
 
 def network_size(
@@ -109,7 +95,7 @@ def load_frame(path: Path, short_side: int = 480, multiple: int = 1) -> Tensor:
 
 @torch.inference_mode()
 def extract(
-    backbone: Trunk,
+    trunk: Trunk,
     frames: Sequence[Path],
     reading: Reading = Reading(),
     dtype: torch.dtype = torch.float32,
@@ -118,22 +104,22 @@ def extract(
     """Features of each frame, in order, computed a few frames ahead.
 
     Args:
-        backbone: On the device to compute on.
+        trunk: A trunk on the device to compute on.
         frames: Images, all of one size.
         reading: What is read.
-        dtype: Of the backbone's computation; the features are fp32 all the same.
+        dtype: Precision of the trunk's computation; the features are fp32 all the same.
         batch_size: Frames that are computed together.
 
     Yields:
         (rows, columns, D).
     """
-    device = next(backbone.parameters()).device
-    reading = resolved(reading, backbone)
-    multiple = stride(backbone, reading)
+    device = next(trunk.parameters()).device
+    reading = resolved(reading, trunk)
+    multiple = stride(trunk, reading)
     remaining = iter(frames)
     while batch := list(islice(remaining, batch_size)):
         loaded = [load_frame(path, reading.short_side, multiple) for path in batch]
         images = torch.stack(loaded).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            features = feature_maps(backbone, images, reading)
+            features = feature_maps(trunk, images, reading)
         yield from features.float()

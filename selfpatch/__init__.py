@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfpatch.backbones.file import BackboneInfo, load_backbone
-    from selfpatch.models.vit import VARIANTS, VisionTransformer, build_vit
+    from selfpatch.models.trunks import VARIANTS, Trunk, build_trunk
 
-__all__ = ["VARIANTS", "BackboneInfo", "VisionTransformer", "build_vit", "load_backbone"]
+__all__ = ["VARIANTS", "BackboneInfo", "Trunk", "build_trunk", "load_backbone"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,5 +15,5 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'selfpatch' has no attribute {name!r}")
     of_file = name in ("BackboneInfo", "load_backbone")
-    home = "selfpatch.backbones.file" if of_file else "selfpatch.models.vit"
+    home = "selfpatch.backbones.file" if of_file else "selfpatch.models.trunks"
     return getattr(import_module(home), name)

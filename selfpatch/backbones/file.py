@@ -21,7 +21,7 @@ from selfpatch.atomic import atomic_write
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk, trunk_from
-from selfpatch.models.vit import VisionTransformer
+from selfpatch.models.vit import resized_positions
 
 State = dict[str, Tensor]
 
@@ -35,7 +35,7 @@ class BackboneInfo:
     """What a backbone is and where it comes from.
 
     Attributes:
-        architecture: Arguments of :class:`VisionTransformer`.
+        architecture: What :func:`trunk_from` builds the trunk from.
         method: How it was trained, such as ``dino+selfpatch``; ``unknown`` if the file is silent.
         source: Name of the file the weights were read from.
         recipe: The configuration of the training run, or an empty string.
@@ -62,8 +62,8 @@ def fingerprint(state: State) -> str:
 def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo) -> BackboneInfo:
     """Write a backbone file atomically; returns ``info`` with the weights' fingerprint.
 
-    The file is safetensors: weights under the names of :class:`VisionTransformer`, everything
-    else as JSON in the header. Reading it runs no code.
+    The file is safetensors: weights under the names of the trunk's class, everything else as
+    JSON in the header. Reading it runs no code.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     info = replace(info, fingerprint=fingerprint(state))
@@ -153,21 +153,20 @@ def load_into(trunk: Trunk, path: str | os.PathLike[str]) -> BackboneInfo:
         raise InputError(f"{path} holds a {found}, but the backbone is a {expected}; change one")
     if not wanted.get("final_norm"):
         state = {name: value for name, value in state.items() if not name.startswith("norm.")}
-    if isinstance(trunk, VisionTransformer):
-        state = _with_positions_of(trunk, state, info)
+    if "pos_embed" in state:
+        state = _with_positions_for(wanted, state, info.architecture)
     load_strictly(trunk, state, path)
     return info
 
 
-def _with_positions_of(vit: VisionTransformer, state: State, info: BackboneInfo) -> State:
-    """``state`` with its positional embedding resized to the grid that ``vit`` stores."""
-    source = VisionTransformer(**{**info.architecture, "depth": 0})
+def _with_positions_for(wanted: dict[str, Any], state: State, found: dict[str, Any]) -> State:
+    """A ViT's weights, of architecture ``found``, with positions for the image size ``wanted``."""
     comparable = ("embed_dim", "patch_size", "class_token")
-    if any(info.architecture[name] != vit.architecture[name] for name in comparable):
+    if any(found[name] != wanted[name] for name in comparable):
         return state
-    source.pos_embed.data = state["pos_embed"]
-    native = (vit.native_grid, vit.native_grid)
-    return {**state, "pos_embed": source.position_embedding(native).detach()}
+    side = wanted["image_size"] // wanted["patch_size"]
+    positions = resized_positions(state["pos_embed"], int(found["class_token"]), (side, side))
+    return {**state, "pos_embed": positions}
 
 
 def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:

@@ -30,7 +30,9 @@ CUBIC = -0.75
 class Portable(nn.Module):
     """``trunk.norm(trunk(images))``, written so that the size stays a variable of the graph.
 
-    PyTorch's bicubic resizing of the positions becomes a product with a matrix per axis.
+    PyTorch's bicubic resizing of a ViT's positions becomes a product with a matrix per axis. That
+    is how a graph is written, not what a trunk does: so the ViT is told apart here, and no trunk
+    has a second forward for the export.
     """
 
     def __init__(self, trunk: Trunk) -> None:
@@ -109,11 +111,10 @@ def export_onnx(path: str | os.PathLike[str], trunk: Trunk, info: BackboneInfo) 
     for module in ("onnxscript", "onnxruntime"):
         if importlib.util.find_spec(module) is None:
             raise InputError(f"ONNX needs {module}: pip install 'selfpatch[export]'")
-    sides = {2: Dim("height"), 3: Dim("width")}
-    if isinstance(trunk, Swin):
+    smallest = trunk.patch_size
+    sides = {2: Dim("height", min=smallest), 3: Dim("width", min=smallest)}
+    if isinstance(trunk, Swin):  # which images a graph is written for concerns the export alone
         sides = {axis: 32 * Dim(f"{dim.__name__}_32", min=2) for axis, dim in sides.items()}
-    elif isinstance(trunk, VisionTransformer):
-        sides = {axis: Dim(dim.__name__, min=trunk.patch_size) for axis, dim in sides.items()}
     with quiet(), torch.no_grad():
         program = torch.onnx.export(
             Portable(trunk).eval(),

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from selfpatch.errors import InputError
-from selfpatch.models.vit import VARIANTS
+from selfpatch.models.trunks import VARIANTS
 
 State = dict[str, Tensor]
 
@@ -194,7 +194,8 @@ def describe_vit(state: State, num_heads: int | None) -> dict[str, Any]:
     if class_token and isqrt(positions.shape[1]) ** 2 == positions.shape[1]:
         positions = torch.cat([positions.new_zeros(1, 1, embed_dim), positions], dim=1)
     state["pos_embed"] = positions
-    usual = {variant["embed_dim"]: variant["num_heads"] for variant in VARIANTS.values()}
+    vits = [variant for variant in VARIANTS.values() if variant["family"] == "vit"]
+    usual = {vit["embed_dim"]: vit["num_heads"] for vit in vits}
     heads = num_heads or usual.get(embed_dim)
     if heads is None:
         raise InputError(f"its width {embed_dim} is that of no known variant; state its heads")

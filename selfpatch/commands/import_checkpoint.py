@@ -38,16 +38,12 @@ def main() -> None:
 
 def check_variant(source: str, architecture: dict, variant: str) -> None:
     """Refuse a trunk of another width or depth than the one that was asked for."""
-    if variant == "resnet50":
-        wanted = {"family": "resnet"}
-    else:
-        built = build_trunk(variant).architecture
-        names = ("family", "embed_dim", "depth", "depths")
-        wanted = {name: built[name] for name in names if name in built}
-    for name, value in wanted.items():
-        if architecture.get(name) != value:
+    wanted = {"family": "vit", **build_trunk(variant).architecture}
+    found = {"family": "vit", **architecture}
+    for name in ("family", "embed_dim", "depth", "depths"):
+        if found.get(name) != wanted.get(name):
             raise InputError(
-                f"{source} is no {variant}: its {name} is {architecture.get(name)}, not {value}"
+                f"{source} is no {variant}: its {name} is {found.get(name)}, not {wanted[name]}"
             )
 
 

@@ -12,7 +12,6 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.models.networks import ImageNetwork, SelfPatchNetwork
-from selfpatch.models.swin import Swin
 
 
 def shard(model: Pretrainer) -> Pretrainer:
@@ -20,18 +19,10 @@ def shard(model: Pretrainer) -> Pretrainer:
     device_type = next(model.parameters()).device.type
     mesh = init_device_mesh(device_type, (get_world_size(),))
     for network in (model.student, model.teacher):
-        for block in blocks(network):
+        for block in network.trunk.blocks:
             fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
     return model
-
-
-def blocks(network: ImageNetwork | SelfPatchNetwork) -> list[nn.Module]:
-    """The transformer blocks of a trunk."""
-    trunk = network.trunk
-    if isinstance(trunk, Swin):
-        return [block for layer in trunk.layers for block in layer.blocks]
-    return list(trunk.blocks)
 
 
 def is_sharded(model: nn.Module) -> bool:

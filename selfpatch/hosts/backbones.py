@@ -12,11 +12,8 @@ from torch import Tensor, nn
 from selfpatch.backbones.file import BackboneInfo, load_into
 from selfpatch.errors import InputError
 from selfpatch.hosts.pyramid import ToStride
-from selfpatch.models.resnet import ResNet
-from selfpatch.models.swin import SWIN_VARIANTS, Swin
-from selfpatch.models.trunks import Trunk, trunk_from
-from selfpatch.models.vit import build_vit
-from selfpatch.models.windows import windowed_intermediate
+from selfpatch.models.trunks import VARIANTS, Trunk, build_trunk, trunk_from
+from selfpatch.models.windows import windowed_layer_maps
 
 
 class HostBackbone(BaseModule):
@@ -72,12 +69,26 @@ class HostBackbone(BaseModule):
         """Take gradients and training mode away from what is frozen."""
 
 
+def build_variant_of(family: str, variant: str, **overrides: Any) -> Any:
+    """Build a variant whose family is ``ViT`` or ``Swin``; ``overrides`` are the trunk's arguments.
+
+    Raises:
+        InputError: The family has no such variant.
+    """
+    known = [name for name in VARIANTS if VARIANTS[name]["family"] == family.lower()]
+    if variant not in known:
+        raise InputError(
+            f"there is no {family} variant {variant!r}; choose from {', '.join(known)}"
+        )
+    return build_trunk(variant, **overrides)
+
+
 @MODELS.register_module()
 class SelfPatchViT(HostBackbone):
     """A ViT and a pyramid of maps made from some of its blocks.
 
     Args:
-        variant: A key of :data:`selfpatch.models.vit.VARIANTS`.
+        variant: A ViT of :data:`selfpatch.models.trunks.VARIANTS`.
         patch_size: Side of a patch, in pixels; any.
         image_size: Side of the image whose grid the positional embedding is stored for.
         class_token: The trunk has a [CLS] token, as DINO's and MoCo-v3's have.
@@ -113,7 +124,8 @@ class SelfPatchViT(HostBackbone):
         init_cfg: dict[str, Any] | None = None,
         **overrides: Any,
     ) -> None:
-        trunk = build_vit(
+        trunk = build_variant_of(
+            "ViT",
             variant,
             patch_size=patch_size,
             image_size=image_size,
@@ -148,9 +160,9 @@ class SelfPatchViT(HostBackbone):
         padded = F.pad(images, (0, -width % patch_size, 0, -height % patch_size))
         blocks = sorted(set(self.out_indices))
         if self.window_size is None:
-            found = self.trunk.intermediate(padded, blocks)
+            found = self.trunk.layer_maps(padded, blocks)
         else:
-            found = windowed_intermediate(
+            found = windowed_layer_maps(
                 self.trunk, padded, blocks, self.window_size, self.global_blocks
             )
         maps = dict(zip(blocks, found, strict=True))
@@ -176,12 +188,12 @@ class SelfPatchSwin(HostBackbone):
     The norms are new, as in Swin's detection recipe; the trunk's final norm is not used.
 
     Args:
-        variant: A key of :data:`selfpatch.models.swin.SWIN_VARIANTS`.
+        variant: A Swin of :data:`selfpatch.models.trunks.VARIANTS`.
         drop_path_rate: Stochastic depth at the last block.
         with_cp: Activation checkpointing.
         frozen_stages: -1 trains everything; 0 freezes the embedding; n the first n stages with
             their norms as well.
-        init_cfg: As of :class:`SelfPatchViT`.
+        init_cfg: What :class:`SelfPatchViT` starts from.
         **overrides: Further arguments of the trunk, such as ``depths``.
     """
 
@@ -194,23 +206,19 @@ class SelfPatchSwin(HostBackbone):
         init_cfg: dict[str, Any] | None = None,
         **overrides: Any,
     ) -> None:
-        if variant not in SWIN_VARIANTS:
-            known = ", ".join(SWIN_VARIANTS)
-            raise InputError(f"there is no Swin variant {variant!r}; choose from {known}")
-        trunk = Swin(**{**SWIN_VARIANTS[variant], "drop_path_rate": drop_path_rate, **overrides})
+        trunk = build_variant_of("Swin", variant, drop_path_rate=drop_path_rate, **overrides)
         super().__init__(trunk, init_cfg)
         for layer in self.trunk.layers:
             layer.grad_checkpointing = with_cp
         self.frozen_stages = frozen_stages
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in trunk.stage_dims)
+        self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in trunk.layer_dims)
         self.freeze()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) of any size -> maps (B, C_i, ceil(H / s), ceil(W / s)), s 4 to 32."""
-        stages = zip(self.norms, self.trunk.stages(images), strict=True)
+        maps = zip(self.norms, self.trunk.layer_maps(images, range(4)), strict=True)
         return tuple(
-            norm(stage.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
-            for norm, stage in stages
+            norm(stage.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous() for norm, stage in maps
         )
 
     def freeze(self) -> None:
@@ -230,7 +238,7 @@ class SelfPatchResNet(HostBackbone):
         frozen_stages: -1 trains everything; 0 freezes the stem; n the first n stages as well.
         norm_eval: Batch norms use the statistics of pretraining, as with few images per GPU.
         norm_cfg: ``dict(type='SyncBN')`` makes the batch norms synchronised ones.
-        init_cfg: As of :class:`SelfPatchViT`.
+        init_cfg: What :class:`SelfPatchViT` starts from.
     """
 
     def __init__(
@@ -240,7 +248,7 @@ class SelfPatchResNet(HostBackbone):
         norm_cfg: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(ResNet(), init_cfg)
+        super().__init__(build_trunk("resnet50"), init_cfg)
         if (norm_cfg or {}).get("type") == "SyncBN":
             self.trunk = nn.SyncBatchNorm.convert_sync_batchnorm(self.trunk)
         self.frozen_stages, self.norm_eval = frozen_stages, norm_eval
@@ -248,7 +256,7 @@ class SelfPatchResNet(HostBackbone):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) of any size -> maps (B, C_i, ceil(H / s), ceil(W / s)), s 4 to 32."""
-        return tuple(self.trunk.stages(images))
+        return tuple(self.trunk.layer_maps(images, range(4)))
 
     def freeze(self) -> None:
         """Freeze as ``frozen_stages`` and ``norm_eval`` say."""
@@ -258,6 +266,6 @@ class SelfPatchResNet(HostBackbone):
                     module.eval()
         if self.frozen_stages < 0:
             return
-        stages = (self.trunk.layer1, self.trunk.layer2, self.trunk.layer3, self.trunk.layer4)
-        for module in (self.trunk.conv1, self.trunk.bn1, *stages[: self.frozen_stages]):
+        trunk = self.trunk
+        for module in (trunk.conv1, trunk.bn1, *trunk.stages[: self.frozen_stages]):
             module.eval().requires_grad_(False)

@@ -1,23 +1,38 @@
 """View -> maps and tokens: the ResNet-50 of the methods that the paper compares with."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
+from selfpatch.errors import InputError
+
 
 class ResNet(nn.Module):
-    """torchvision's ResNet-50 without its classifier; weights keep torchvision's names."""
+    """torchvision's ResNet-50 without its classifier; weights keep torchvision's names.
+
+    Args:
+        depth: 50, the one that there is.
+
+    Raises:
+        InputError: Another depth was asked for.
+    """
 
     num_prefix_tokens = 0
     patch_size = 32
     """Pixels per token of the last stage."""
     embed_dim = 2048
-    stage_strides = (4, 8, 16, 32)
-    stage_dims = (256, 512, 1024, 2048)
+    num_layers = 4
+    layer_dims = (256, 512, 1024, 2048)
+    layer_strides = (4, 8, 16, 32)
+    correspondence_layer = 2
+    """The third of four stages, as correspondence papers read a ResNet."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, depth: int = 50) -> None:
         super().__init__()
+        if depth != 50:
+            raise InputError(f"there is no ResNet of {depth} layers here, only of 50")
         self.architecture: dict[str, Any] = {"family": "resnet", "depth": 50}
         resnet = resnet50()
         self.conv1, self.bn1 = resnet.conv1, resnet.bn1
@@ -26,20 +41,35 @@ class ResNet(nn.Module):
         self.layer1, self.layer2 = resnet.layer1, resnet.layer2
         self.layer3, self.layer4 = resnet.layer3, resnet.layer4
 
+    @property
+    def stages(self) -> tuple[nn.Sequential, ...]:
+        """The four stages, each a sequence of residual blocks."""
+        return self.layer1, self.layer2, self.layer3, self.layer4
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The residual blocks of all stages."""
+        return [block for stage in self.stages for block in stage]
+
     def grid(self, images: Tensor) -> tuple[int, int]:
         """(rows, columns) of the last stage's tokens for ``images`` (B, 3, H, W)."""
         height, width = images.shape[-2:]
         return -(-height // self.patch_size), -(-width // self.patch_size)
 
-    def stages(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, H, W) -> the map (B, stage_dims[i], rows, columns) after each stage."""
+    def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Images (B, 3, H, W) -> the map (B, layer_dims[i], rows, columns) after each stage asked.
+
+        Stages are counted from 0, in rising order; those after the last one asked for do not run.
+        """
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
         maps = []
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            x = layer(x)
-            maps.append(x)
+        for index, stage in enumerate(self.stages[: max(indices) + 1]):
+            x = stage(x)
+            if index in indices:
+                maps.append(x)
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, 2048)."""
-        return self.stages(images)[-1].flatten(2).transpose(1, 2)
+        (last,) = self.layer_maps(images, [3])
+        return last.flatten(2).transpose(1, 2)

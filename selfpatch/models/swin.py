@@ -1,5 +1,6 @@
 """View -> tokens: the Swin Transformer trunk, timm's blocks without their classifier."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -8,11 +9,8 @@ from torch import Tensor, nn
 
 from selfpatch.errors import InputError
 
-# Width, depths and heads per stage: those of the Swin Transformer paper.
-SWIN_VARIANTS: dict[str, dict[str, Any]] = {
-    "swin_tiny": {"embed_dim": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)},
-    "swin_small": {"embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)},
-}
+# Read by the pretrainer until it asks the table in selfpatch.models.trunks.
+SWIN_VARIANTS = ("swin_tiny", "swin_small")
 
 
 class Swin(nn.Module):
@@ -57,8 +55,10 @@ class Swin(nn.Module):
         }
         self.embed_dim = embed_dim * 2 ** (len(depths) - 1)
         self.num_heads = num_heads[-1]
-        self.stage_dims = tuple(embed_dim * 2**index for index in range(len(depths)))
-        self.stage_strides = tuple(4 * 2**index for index in range(len(depths)))
+        self.num_layers = len(depths)
+        self.layer_dims = tuple(embed_dim * 2**index for index in range(len(depths)))
+        self.layer_strides = tuple(4 * 2**index for index in range(len(depths)))
+        self.correspondence_layer = len(depths) - 1
         swin = SwinTransformer(
             img_size=image_size,
             embed_dim=embed_dim,
@@ -71,6 +71,11 @@ class Swin(nn.Module):
         )
         self.patch_embed, self.layers = swin.patch_embed, swin.layers
         self.norm = nn.LayerNorm(self.embed_dim, eps=1e-5) if final_norm else nn.Identity()
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The transformer blocks of all stages."""
+        return [block for stage in self.layers for block in stage.blocks]
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """(rows, columns) of the last stage's tokens for ``images`` (B, 3, H, W).
@@ -88,15 +93,17 @@ class Swin(nn.Module):
         self.grid(images)
         return self.layers(self.patch_embed(images)).flatten(1, 2)
 
-    def stages(self, images: Tensor) -> list[Tensor]:
-        """Images (B, 3, H, W) -> the map (B, stage_dims[i], rows, columns) after each stage.
+    def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Images (B, 3, H, W) -> the map (B, layer_dims[i], rows, columns) after each stage asked.
 
+        Stages are counted from 0, in rising order; those after the last one asked for do not run.
         Images are padded with zeros, at the right and at the bottom, to multiples of 4; timm pads
         the maps within.
         """
         height, width = images.shape[-2:]
         maps, tokens = [], self.patch_embed(F.pad(images, (0, -width % 4, 0, -height % 4)))
-        for layer in self.layers:
-            tokens = layer(tokens)
-            maps.append(tokens.permute(0, 3, 1, 2))
+        for index, stage in enumerate(self.layers[: max(indices) + 1]):
+            tokens = stage(tokens)
+            if index in indices:
+                maps.append(tokens.permute(0, 3, 1, 2))
         return maps

@@ -1,33 +1,126 @@
-"""Variant's name or stored architecture -> trunk."""
+"""Variant's name or stored architecture -> trunk, and what every trunk has."""
 
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor, nn
 
 from selfpatch.errors import InputError
 from selfpatch.models.resnet import ResNet
-from selfpatch.models.swin import SWIN_VARIANTS, Swin
-from selfpatch.models.vit import VARIANTS, VisionTransformer
+from selfpatch.models.swin import Swin
+from selfpatch.models.vit import VisionTransformer
+
+
+class Trunk(Protocol):
+    """A network from images to tokens or maps, without any head: a ViT, a Swin or a ResNet.
+
+    Its layers are the blocks of a ViT, the stages of a Swin or ResNet, counted from 0.
+
+    Attributes:
+        architecture: What :func:`trunk_from` builds the same trunk from.
+        embed_dim: Width D of the tokens after the last layer.
+        patch_size: Pixels from one of these tokens to the next.
+        num_prefix_tokens: Tokens before the patches, such as [CLS].
+    """
+
+    architecture: dict[str, Any]
+    embed_dim: int
+    patch_size: int
+    num_prefix_tokens: int
+
+    @property
+    def norm(self) -> nn.Module:
+        """What the caller applies to the last tokens; an identity in a trunk without final norm."""
+
+    @property
+    def num_layers(self) -> int:
+        """How many layers there are."""
+
+    @property
+    def layer_dims(self) -> tuple[int, ...]:
+        """Channels of each layer's map."""
+
+    @property
+    def layer_strides(self) -> tuple[int, ...]:
+        """Pixels from one place of each layer's map to the next."""
+
+    @property
+    def correspondence_layer(self) -> int:
+        """The layer whose features tell best which places of two images belong together."""
+
+    @property
+    def blocks(self) -> Iterable[nn.Module]:
+        """Transformer or residual blocks, in the order in which they run."""
+
+    def grid(self, images: Tensor) -> tuple[int, int]:
+        """(rows, columns) of the last layer's tokens for ``images`` (B, 3, H, W)."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) -> tokens (B, prefix + rows * columns, D), before any final norm."""
+
+    def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Images (B, 3, H, W) -> maps (B, layer_dims[i], rows_i, columns_i), i in ``indices``.
+
+        ``indices`` rise; layers after the last one asked for do not run.
+        """
+
+    # A trunk is an nn.Module, which a protocol can say method by method only: those in use.
+
+    def to(self, device: str | torch.device, /) -> Self:
+        """Move to a device, as every nn.Module does."""
+
+    def eval(self) -> Self:
+        """Switch to evaluation mode, as every nn.Module does."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """What is trained, as of every nn.Module."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Names and values of the weights, as of every nn.Module."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], /) -> Any:
+        """Take over weights, strictly, as every nn.Module does."""
+
 
 Transformer = VisionTransformer | Swin
 """What can be pretrained here."""
 
-Trunk = Transformer | ResNet
-"""What a backbone file can hold."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    # Width, depth and heads: DeiT's, as DINO and SelfPatch use them. Any patch size.
+    "vit_tiny": {"family": "vit", "embed_dim": 192, "depth": 12, "num_heads": 3},
+    "vit_small": {"family": "vit", "embed_dim": 384, "depth": 12, "num_heads": 6},
+    "vit_base": {"family": "vit", "embed_dim": 768, "depth": 12, "num_heads": 12},
+    "vit_large": {"family": "vit", "embed_dim": 1024, "depth": 24, "num_heads": 16},
+    # Width of the first stage, depths and heads per stage: those of the Swin Transformer paper.
+    "swin_tiny": {
+        "family": "swin", "embed_dim": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)
+    },
+    "swin_small": {
+        "family": "swin", "embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)
+    },
+    "resnet50": {"family": "resnet", "depth": 50},
+}  # fmt: skip
+"""Name -> architecture, which :func:`build_trunk` completes."""
+
+FAMILIES = {"vit": VisionTransformer, "swin": Swin, "resnet": ResNet}
 
 
-def build_trunk(variant: str = "vit_small", **overrides: Any) -> Transformer:
-    """Build a variant of ``VARIANTS`` or ``SWIN_VARIANTS``; ``overrides`` are its arguments."""
-    if variant in VARIANTS:
-        return VisionTransformer(**{**VARIANTS[variant], **overrides})
-    if variant in SWIN_VARIANTS:
-        return Swin(**{**SWIN_VARIANTS[variant], **overrides})
-    known = ", ".join([*VARIANTS, *SWIN_VARIANTS])
-    raise InputError(f"there is no variant {variant!r}; choose from {known}")
+def build_trunk(variant: str = "vit_small", **overrides: Any) -> Any:
+    """Build a variant of :data:`VARIANTS`; ``overrides`` are arguments of its class.
+
+    Returns:
+        A :class:`Trunk`, and more than that: which class it is, the variant's name decides.
+
+    Raises:
+        InputError: There is no such variant.
+    """
+    if variant not in VARIANTS:
+        raise InputError(f"there is no variant {variant!r}; choose from {', '.join(VARIANTS)}")
+    return trunk_from({**VARIANTS[variant], **overrides})
 
 
 def trunk_from(architecture: dict[str, Any]) -> Trunk:
-    """Build the trunk that a backbone file describes."""
+    """Build the trunk that a backbone file describes: the inverse of ``trunk.architecture``."""
     arguments = dict(architecture)
-    family = arguments.pop("family", "vit")
-    if family == "resnet":
-        return ResNet()
-    return Swin(**arguments) if family == "swin" else VisionTransformer(**arguments)
+    return FAMILIES[arguments.pop("family", "vit")](**arguments)

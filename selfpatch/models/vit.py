@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import isqrt
 from typing import Any
 
 import torch
@@ -10,16 +11,6 @@ from timm.layers import PatchEmbed
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-
-from selfpatch.errors import InputError
-
-# Width, depth and heads of each variant: DeiT's, as DINO and SelfPatch use them. Any patch size.
-VARIANTS: dict[str, dict[str, int]] = {
-    "vit_tiny": {"embed_dim": 192, "depth": 12, "num_heads": 3},
-    "vit_small": {"embed_dim": 384, "depth": 12, "num_heads": 6},
-    "vit_base": {"embed_dim": 768, "depth": 12, "num_heads": 12},
-    "vit_large": {"embed_dim": 1024, "depth": 24, "num_heads": 16},
-}
 
 
 class VisionTransformer(nn.Module):
@@ -118,31 +109,33 @@ class VisionTransformer(nn.Module):
                 nn.init.trunc_normal_(token, std=0.02)
         self.blocks.apply(init_transformer_weights)
 
+    @property
+    def num_layers(self) -> int:
+        """Blocks that there are; a host deletes those that it does not use."""
+        return len(self.blocks)
+
+    @property
+    def layer_dims(self) -> tuple[int, ...]:
+        """Channels of the map after each block: D."""
+        return (self.embed_dim,) * self.num_layers
+
+    @property
+    def layer_strides(self) -> tuple[int, ...]:
+        """Pixels between two places of the map after each block: the patch size."""
+        return (self.patch_size,) * self.num_layers
+
+    @property
+    def correspondence_layer(self) -> int:
+        """The last block."""
+        return self.num_layers - 1
+
     def grid(self, images: Tensor) -> tuple[int, int]:
         """(rows, columns) of whole patches in ``images`` (B, 3, H, W)."""
         return images.shape[-2] // self.patch_size, images.shape[-1] // self.patch_size
 
     def position_embedding(self, grid: tuple[int, int]) -> Tensor:
-        """The positional embedding for ``grid`` (rows, columns): (1, [CLS] + rows * columns, D).
-
-        Resized bicubically and without antialiasing, as DINO does; its 0.1 is kept for parity: it
-        enters the scale factor and so shifts the sampling points a little. DINOv2 does the same,
-        except where it has registers: there without the 0.1 and with antialiasing, as timm does
-        everywhere. At the native grid nothing is resized and all agree.
-        """
-        if grid == (self.native_grid, self.native_grid):
-            return self.pos_embed
-        own = int(self.cls_token is not None)
-        prefix, patches = self.pos_embed.split([own, self.native_grid**2], dim=1)
-        patches = patches.reshape(1, self.native_grid, self.native_grid, -1).permute(0, 3, 1, 2)
-        patches = F.interpolate(
-            patches,
-            scale_factor=tuple((side + 0.1) / self.native_grid for side in grid),
-            mode="bicubic",
-        )
-        if patches.shape[-2:] != grid:
-            raise AssertionError(f"positions resized to {tuple(patches.shape[-2:])}, not {grid}")
-        return torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1)
+        """The positional embedding for ``grid`` (rows, columns): (1, [CLS] + rows * columns, D)."""
+        return resized_positions(self.pos_embed, int(self.cls_token is not None), grid)
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> input tokens (B, prefix + rows * columns, D).
@@ -176,16 +169,16 @@ class VisionTransformer(nn.Module):
             tokens = self.run_block(block, tokens)
         return tokens
 
-    def intermediate(self, images: Tensor, blocks: Sequence[int]) -> list[Tensor]:
-        """Images (B, 3, H, W) -> the patch maps (B, D, rows, columns) after each of ``blocks``.
+    def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Images (B, 3, H, W) -> the patch map (B, D, rows, columns) after each block asked for.
 
         Blocks are counted from 0, in rising order; those after the last one asked for do not run.
         """
         rows, columns = self.grid(images)
         tokens, maps = self.embed(images), []
-        for index, block in enumerate(self.blocks[: max(blocks) + 1]):
+        for index, block in enumerate(self.blocks[: max(indices) + 1]):
             tokens = self.run_block(block, tokens)
-            if index in blocks:
+            if index in indices:
                 patches = tokens[:, self.num_prefix_tokens :]
                 maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))
         return maps
@@ -207,8 +200,29 @@ def sine_cosine_positions(rows: int, columns: int, embed_dim: int) -> Tensor:
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
 
 
-def build_vit(variant: str = "vit_small", **overrides: Any) -> VisionTransformer:
-    """Build a variant of :data:`VARIANTS`; ``overrides`` are arguments of the trunk."""
-    if variant not in VARIANTS:
-        raise InputError(f"there is no variant {variant!r}; choose from {', '.join(VARIANTS)}")
-    return VisionTransformer(**{**VARIANTS[variant], **overrides})
+def resized_positions(positions: Tensor, num_own: int, grid: tuple[int, int]) -> Tensor:
+    """A positional embedding (1, own + n * n, D) for another grid: (1, own + rows * columns, D).
+
+    Resized bicubically and without antialiasing, as DINO does; its 0.1 is kept for parity: it
+    enters the scale factor and so shifts the sampling points a little. DINOv2 does the same,
+    except where it has registers: there without the 0.1 and with antialiasing, as timm does
+    everywhere. At the native grid nothing is resized and all agree.
+
+    Args:
+        positions: As a ViT stores it, for a square grid of n patches a side.
+        num_own: Positions before those of the patches: 1 if [CLS] has one, else 0.
+        grid: (rows, columns).
+    """
+    native = isqrt(positions.shape[1] - num_own)
+    if grid == (native, native):
+        return positions
+    own, patches = positions.split([num_own, native**2], dim=1)
+    patches = patches.unflatten(1, (native, native)).permute(0, 3, 1, 2)
+    patches = F.interpolate(
+        patches,
+        scale_factor=tuple((side + 0.1) / native for side in grid),
+        mode="bicubic",
+    )
+    if patches.shape[-2:] != grid:
+        raise AssertionError(f"positions resized to {tuple(patches.shape[-2:])}, not {grid}")
+    return torch.cat([own, patches.flatten(2).transpose(1, 2)], dim=1)

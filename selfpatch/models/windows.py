@@ -55,15 +55,16 @@ def run_windowed(block: Block, groups: Groups, tokens: Tensor) -> Tensor:
     return tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
 
 
-def windowed_intermediate(
+def windowed_layer_maps(
     vit: VisionTransformer,
     images: Tensor,
-    blocks: Sequence[int],
+    indices: Sequence[int],
     window_size: int,
     global_blocks: Collection[int],
 ) -> list[Tensor]:
-    """As :meth:`VisionTransformer.intermediate`; all but ``global_blocks`` attend within windows.
+    """Maps as :meth:`VisionTransformer.layer_maps` gives them, with attention within windows.
 
+    All blocks but ``global_blocks`` attend within windows of ``window_size`` patches a side.
     The tokens are put in window order once, at the start, and patch maps back in row-major order:
     global attention does not care. Prefix tokens such as [CLS] see one another alone in windowed
     blocks, everything in global ones.
@@ -76,10 +77,10 @@ def windowed_intermediate(
     tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:][:, order]], dim=1)
     if prefix:
         groups = ((1, prefix), *groups)
-    for index, block in enumerate(vit.blocks[: max(blocks) + 1]):
+    for index, block in enumerate(vit.blocks[: max(indices) + 1]):
         run = block if index in global_blocks else partial(run_windowed, block, groups)
         tokens = vit.run_block(run, tokens)
-        if index in blocks:
+        if index in indices:
             patches = tokens[:, prefix:][:, order.argsort()]
             maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))
     return maps

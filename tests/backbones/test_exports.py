@@ -14,7 +14,7 @@ from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.backbones.onnx import export_onnx, resized
 from selfpatch.backbones.timm import export_timm
 from selfpatch.errors import InputError
-from selfpatch.models.trunks import build_trunk, trunk_from
+from selfpatch.models.trunks import build_trunk
 from tests import ROOT
 
 SMALL = {"depth": 2, "image_size": 64}
@@ -28,7 +28,7 @@ TRUNKS: dict[str, Any] = {
         layer_scale=True, final_norm=True,
     ),
     "Swin": lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1), image_size=224, final_norm=True),
-    "ResNet-50": lambda: trunk_from({"family": "resnet", "depth": 50}),
+    "ResNet-50": lambda: build_trunk("resnet50"),
 }  # fmt: skip
 
 

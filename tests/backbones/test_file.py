@@ -17,7 +17,8 @@ from selfpatch.backbones.file import (
     save_backbone,
 )
 from selfpatch.errors import InputError, exit_with_sentence
-from selfpatch.models.vit import VisionTransformer, build_vit
+from selfpatch.models.trunks import build_trunk
+from selfpatch.models.vit import VisionTransformer
 
 SIZES = {"depth": 2, "patch_size": 16, "image_size": 64}
 
@@ -28,7 +29,7 @@ def images() -> torch.Tensor:
 
 
 def trunk(**options) -> VisionTransformer:
-    return build_vit("vit_tiny", **{**SIZES, "final_norm": True, **options}).eval()
+    return build_trunk("vit_tiny", **{**SIZES, "final_norm": True, **options}).eval()
 
 
 def write(vit: VisionTransformer, path) -> BackboneInfo:
@@ -72,7 +73,7 @@ def test_every_known_layout_gives_the_same_tokens(layout, class_token, tmp_path,
     again, info = load_backbone(tmp_path / "c.pth")
     assert again(images).equal(vit(images))
     assert info.architecture == vit.architecture
-    target = build_vit("vit_tiny", **SIZES, class_token=class_token)
+    target = build_trunk("vit_tiny", **SIZES, class_token=class_token)
     load_into(target, tmp_path / "c.pth")
     assert target.eval()(images).equal(vit(images))
 
@@ -80,7 +81,7 @@ def test_every_known_layout_gives_the_same_tokens(layout, class_token, tmp_path,
 def test_a_stored_positional_embedding_is_resized_to_the_trunks_image_size(tmp_path, images):
     vit = trunk(final_norm=False)
     write(vit, tmp_path / "b.safetensors")
-    larger = build_vit("vit_tiny", **{**SIZES, "image_size": 128})
+    larger = build_trunk("vit_tiny", **{**SIZES, "image_size": 128})
     load_into(larger, tmp_path / "b.safetensors")
     assert larger.pos_embed.equal(vit.position_embedding((8, 8)))
 

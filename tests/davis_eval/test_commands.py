@@ -11,7 +11,7 @@ from PIL import Image
 
 from davis_eval.__main__ import main
 from davis_eval.sequences import read_mask, write_mask
-from selfpatch import build_vit
+from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.visualize.palette import standard_palette
 
@@ -21,7 +21,7 @@ SMALL = ("--device", "cpu", "--short-side", "128")
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    vit = build_vit("vit_tiny", depth=1, image_size=96, final_norm=True)
+    vit = build_trunk("vit_tiny", depth=1, image_size=96, final_norm=True)
     path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
     save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
     return path

@@ -1,13 +1,12 @@
-"""Features of every backbone, at the places that the reading asks for."""
+"""Features of every trunk, at the places that the reading asks for."""
 
 import pytest
 import torch
 from PIL import Image
 
 from davis_eval.features import Reading, extract, feature_maps, network_size, resolved, stride
-from selfpatch import build_vit
+from selfpatch import build_trunk
 from selfpatch.errors import InputError
-from selfpatch.models.trunks import build_trunk, trunk_from
 
 
 def test_frames_are_seen_at_480_pixels_and_whole_blocks_of_64():
@@ -17,31 +16,31 @@ def test_frames_are_seen_at_480_pixels_and_whole_blocks_of_64():
 
 
 @pytest.mark.parametrize(
-    ("trunk", "reading", "pixels", "width"),
+    ("make", "reading", "pixels", "width"),
     [
-        (lambda: build_vit("vit_tiny", depth=3, patch_size=14), {"layer": 2}, 14, 192),
-        (lambda: build_vit("vit_tiny", depth=2, class_token=True, final_norm=True),
+        (lambda: build_trunk("vit_tiny", depth=3, patch_size=14), {"layer": 2}, 14, 192),
+        (lambda: build_trunk("vit_tiny", depth=2, class_token=True, final_norm=True),
          {"tokens": "final-norm"}, 16, 192),
         (lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1)), {"layer": 2}, 8, 192),
         (lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1)), {}, 32, 768),
-        (lambda: trunk_from({"family": "resnet", "depth": 50}), {}, 16, 1024),
+        (lambda: build_trunk("resnet50"), {}, 16, 1024),
     ],
     ids=["ViT/14", "ViT with norm", "Swin stage 2", "Swin", "ResNet-50"],
 )  # fmt: skip
 @torch.no_grad()
-def test_every_backbone_gives_a_feature_per_stride(trunk, reading, pixels, width, tmp_path):
-    backbone = trunk().eval()
-    stated = resolved(Reading(short_side=96, **reading), backbone)
-    assert stride(backbone, stated) == pixels
+def test_every_trunk_gives_a_feature_per_stride(make, reading, pixels, width, tmp_path):
+    trunk = make().eval()
+    stated = resolved(Reading(short_side=96, **reading), trunk)
+    assert stride(trunk, stated) == pixels
     Image.new("RGB", (160, 100), (90, 20, 30)).save(tmp_path / "f.png")
-    (features,) = extract(backbone, [tmp_path / "f.png"], stated)
+    (features,) = extract(trunk, [tmp_path / "f.png"], stated)
     height, long_side = network_size(100, 160, 96, pixels)
     assert features.shape == (height // pixels, long_side // pixels, width)
 
 
 @torch.no_grad()
 def test_the_last_block_is_what_the_trunk_itself_gives():
-    vit = build_vit("vit_tiny", depth=3, class_token=True, image_size=64, final_norm=True).eval()
+    vit = build_trunk("vit_tiny", depth=3, class_token=True, image_size=64, final_norm=True).eval()
     images = torch.randn(2, 3, 64, 96)
     tokens = vit(images)[:, 1:]
     for name, expected in (("last-block", tokens), ("final-norm", vit.norm(tokens))):
@@ -51,8 +50,8 @@ def test_the_last_block_is_what_the_trunk_itself_gives():
 
 
 def test_a_layer_that_is_not_there_is_one_sentence():
-    vit = build_vit("vit_tiny", depth=3)
+    vit = build_trunk("vit_tiny", depth=3)
     with pytest.raises(InputError, match="layers 1 to 3, not 4"):
         resolved(Reading(layer=4), vit)
     with pytest.raises(InputError, match="no norm for layer 3"):
-        resolved(Reading(tokens="final-norm"), trunk_from({"family": "resnet", "depth": 50}))
+        resolved(Reading(tokens="final-norm"), build_trunk("resnet50"))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from davis_eval.__main__ import main
 from davis_eval.keypoints import joint_labels, locate, pck, read_video, video_names
-from selfpatch import build_vit
+from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 
 
@@ -45,7 +45,7 @@ def test_jhmdb_is_read_and_tracked(tmp_path, monkeypatch, capsys):
     assert list(video_names(tmp_path)) == ["wave/v"]
     video = read_video(tmp_path, "wave/v")
     assert video.joints[2].tolist() == [[19.0, 11.0], [69.0, 49.0]]
-    vit = build_vit("vit_tiny", depth=1, patch_size=8, image_size=64)
+    vit = build_trunk("vit_tiny", depth=1, patch_size=8, image_size=64)
     weights = tmp_path / "b.safetensors"
     save_backbone(weights, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
     line = f"davis_eval keypoints --jhmdb {tmp_path} --weights {weights} --short-side 64 --top-k 1"

@@ -5,7 +5,7 @@ import numpy as np
 from davis_eval.features import Reading
 from davis_eval.run import Settings, new_objects, segment
 from davis_eval.sequences import find_youtube_vos_sequence, read_mask, youtube_vos_names
-from selfpatch import build_vit
+from selfpatch import build_trunk
 
 
 def test_only_objects_not_seen_before_are_new():
@@ -18,7 +18,7 @@ def test_youtube_vos_videos_are_segmented(youtube_vos, tmp_path):
     assert youtube_vos_names(youtube_vos) == ["v"]
     sequence = find_youtube_vos_sequence(youtube_vos, "v")
     assert [number for number, _ in sequence.given()] == [0, 3]
-    backbone = build_vit("vit_tiny", depth=1, patch_size=8, image_size=64).eval()
+    backbone = build_trunk("vit_tiny", depth=1, patch_size=8, image_size=64).eval()
     segment(backbone, sequence, tmp_path / "out", Settings(reading=Reading(short_side=64)))
     labels = [
         set(np.unique(read_mask(tmp_path / f"out/v/{5 * n:05d}.png"))) - {0} for n in range(6)

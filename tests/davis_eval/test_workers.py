@@ -12,13 +12,13 @@ from davis_eval.features import Reading
 from davis_eval.run import Settings
 from davis_eval.sequences import read_mask
 from davis_eval.workers import Job, segment_all
-from selfpatch import build_vit
+from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 
 
 @pytest.fixture
 def job(youtube_vos, tmp_path) -> Job:
-    vit = build_vit("vit_tiny", depth=1, patch_size=8, image_size=64)
+    vit = build_trunk("vit_tiny", depth=1, patch_size=8, image_size=64)
     weights = tmp_path / "b.safetensors"
     save_backbone(weights, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
     settings = Settings(reading=Reading(layer=1, short_side=64))

@@ -12,8 +12,7 @@ from selfpatch.errors import InputError
 from selfpatch.hosts.backbones import HostBackbone, SelfPatchResNet, SelfPatchSwin, SelfPatchViT
 from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import Swin
-from selfpatch.models.trunks import Trunk
-from selfpatch.models.vit import build_vit
+from selfpatch.models.trunks import Trunk, build_trunk
 
 SWIN: dict[str, Any] = {"embed_dim": 24, "depths": (1, 1, 1, 1), "num_heads": (1, 2, 4, 8)}
 
@@ -33,7 +32,7 @@ def file_of(trunk: Trunk, folder) -> dict:
 @pytest.mark.parametrize("make", [swin, SelfPatchResNet])
 def test_four_maps_of_strides_4_to_32_for_any_image(make, size):
     model = make().eval()
-    dims = model.trunk.stage_dims
+    dims = model.trunk.layer_dims
     for stage, dim, stride in zip(
         model(torch.randn(1, 3, *size)), dims, (4, 8, 16, 32), strict=True
     ):
@@ -44,7 +43,7 @@ def test_four_maps_of_strides_4_to_32_for_any_image(make, size):
 def test_swins_levels_are_its_stages_normalised():
     model = swin().eval()
     images = torch.randn(2, 3, 64, 64)
-    for level, stage in zip(model(images), model.trunk.stages(images), strict=True):
+    for level, stage in zip(model(images), model.trunk.layer_maps(images, range(4)), strict=True):
         expected = (stage - stage.mean(1, keepdim=True)) / stage.std(1, False, True)
         torch.testing.assert_close(level, expected, rtol=1e-3, atol=1e-3)
 
@@ -59,15 +58,14 @@ def test_pretrained_weights_are_the_files(trunk, make, tmp_path):
     model = make(init_cfg=file_of(trunk, tmp_path))
     model.init_weights()
     images = torch.randn(1, 3, 64, 64)
-    for ours, files in zip(
-        model.eval().trunk.stages(images), trunk.eval().stages(images), strict=True
-    ):
+    maps = (network.eval().layer_maps(images, range(4)) for network in (model.trunk, trunk))
+    for ours, files in zip(*maps, strict=True):
         assert ours.equal(files)
     assert (model.info.method, model.info.source) == ("moby", "test")
 
 
 def test_a_file_of_another_family_or_size_is_refused(tmp_path):
-    vit = file_of(build_vit("vit_tiny", depth=1), tmp_path)
+    vit = file_of(build_trunk("vit_tiny", depth=1), tmp_path)
     for model in (swin(init_cfg=vit), SelfPatchResNet(init_cfg=vit)):
         with pytest.raises(InputError, match=r"holds a vit, but the backbone is a"):
             model.init_weights()

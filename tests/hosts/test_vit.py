@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.errors import InputError
 from selfpatch.hosts.backbones import SelfPatchViT
-from selfpatch.models.vit import build_vit
+from selfpatch.models.trunks import build_trunk
 
 SIZES = {"variant": "vit_tiny", "depth": 4, "image_size": 64, "out_indices": (0, 1, 2, 3)}
 NORM = {"norm_cfg": {"type": "BN"}}
@@ -35,7 +35,7 @@ def test_the_pyramid_has_strides_4_8_16_and_32_for_any_image_and_patch_size(patc
 def test_an_unscaled_level_is_the_trunks_own_map():
     model = backbone(strides=(16, 16, 16, 16)).eval()
     images = torch.randn(1, 3, 64, 96)
-    for ours, trunks in zip(model(images), model.trunk.intermediate(images, range(4)), strict=True):
+    for ours, trunks in zip(model(images), model.trunk.layer_maps(images, range(4)), strict=True):
         assert ours.equal(trunks)
 
 
@@ -83,15 +83,15 @@ def checkpoint_of(vit, layout: str, folder) -> str:
 @pytest.mark.parametrize("layout", ["backbone file", "reference"])
 def test_pretrained_weights_are_the_files_and_survive_initialisation(layout, tmp_path):
     """Blocks after the last level are in the file, but not built."""
-    vit = build_vit("vit_tiny", depth=4, image_size=64).eval()
+    vit = build_trunk("vit_tiny", depth=4, image_size=64).eval()
     path = checkpoint_of(vit, layout, tmp_path)
     levels = {"out_indices": (0, 1, 2), "strides": (4, 8, 16)}
     model = backbone(**levels, init_cfg={"type": "Pretrained", "checkpoint": path})
     model.init_weights()
     assert len(model.trunk.blocks) == 3
     images = torch.randn(1, 3, 64, 64)
-    expected = vit.intermediate(images, [2])[0]
-    assert model.eval().trunk.intermediate(images, [2])[0].equal(expected)
+    expected = vit.layer_maps(images, [2])[0]
+    assert model.eval().trunk.layer_maps(images, [2])[0].equal(expected)
     assert model.info.fingerprint
     torch.nn.init.zeros_(model.trunk.pos_embed)  # as if trained
     model.init_weights()
@@ -99,7 +99,8 @@ def test_pretrained_weights_are_the_files_and_survive_initialisation(layout, tmp
 
 
 def test_a_checkpoint_of_another_architecture_is_refused_with_a_list(tmp_path):
-    path = checkpoint_of(build_vit("vit_small", depth=2, image_size=64), "backbone file", tmp_path)
+    vit = build_trunk("vit_small", depth=2, image_size=64)
+    path = checkpoint_of(vit, "backbone file", tmp_path)
     model = backbone(init_cfg={"type": "Pretrained", "checkpoint": path})
     with pytest.raises(InputError, match=r"does not fit .* missing blocks\.2"):
         model.init_weights()

@@ -45,7 +45,7 @@ def test_every_block_gives_the_reference_tokens(trunk, golden):
     tensors = golden("vit")
     outputs = sorted(name for name in tensors if name.startswith("block_out."))
     _, size, _ = outputs[0].split(".")
-    maps = trunk.intermediate(pixels(tensors[f"image_u8.{size}"]), range(len(outputs)))
+    maps = trunk.layer_maps(pixels(tensors[f"image_u8.{size}"]), range(len(outputs)))
     for name, patch_map in zip(outputs, maps, strict=True):
         torch.testing.assert_close(
             patch_map.flatten(2).transpose(1, 2), tensors[name], atol=1e-4, rtol=0

@@ -5,12 +5,12 @@ import timm
 import torch
 
 from selfpatch.errors import InputError
-from selfpatch.models.swin import SWIN_VARIANTS, Swin
+from selfpatch.models.trunks import build_trunk
 
 
 @torch.no_grad()
 def test_swin_gives_timms_tokens():
-    swin = Swin(**SWIN_VARIANTS["swin_tiny"], final_norm=True).eval()
+    swin = build_trunk("swin_tiny", final_norm=True).eval()
     theirs = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0).eval()
     theirs.load_state_dict(swin.state_dict())
     images = torch.randn(1, 3, 224, 224)

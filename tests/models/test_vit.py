@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from selfpatch.models.vit import build_vit, sine_cosine_positions
+from selfpatch.models.trunks import build_trunk
+from selfpatch.models.vit import sine_cosine_positions
 
 
 def test_positions_of_sines_and_cosines_by_hand():
@@ -17,6 +18,6 @@ def test_positions_of_sines_and_cosines_by_hand():
 
 
 def test_a_trunk_with_registers_takes_other_sizes():
-    trunk = build_vit("vit_tiny", depth=1, class_token=True, num_registers=3, image_size=64)
+    trunk = build_trunk("vit_tiny", depth=1, class_token=True, num_registers=3, image_size=64)
     assert trunk(torch.randn(1, 3, 32, 96)).shape == (1, 1 + 3 + 12, 192)
-    assert trunk.intermediate(torch.randn(1, 3, 32, 96), [0])[0].shape == (1, 192, 2, 6)
+    assert trunk.layer_maps(torch.randn(1, 3, 32, 96), [0])[0].shape == (1, 192, 2, 6)

@@ -4,13 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from selfpatch.models.vit import VisionTransformer, build_vit
-from selfpatch.models.windows import window_order, windowed_intermediate
+from selfpatch.models.trunks import build_trunk
+from selfpatch.models.vit import VisionTransformer
+from selfpatch.models.windows import window_order, windowed_layer_maps
 
 
 def vit(**options) -> VisionTransformer:
     sizes = {"depth": 4, "image_size": 64, "embed_dim": 48, "num_heads": 3}
-    model = build_vit("vit_tiny", **{**sizes, **options})
+    model = build_trunk("vit_tiny", **{**sizes, **options})
     for parameter in model.parameters():  # biases and norms that do nothing would hide mistakes
         torch.nn.init.normal_(parameter, std=0.3)
     return model.double().eval()
@@ -44,7 +45,7 @@ def naive(model: VisionTransformer, images: Tensor, window: int, global_blocks: 
 def test_windows_equal_a_loop_over_them(height, width, class_token):
     model = vit(class_token=class_token)
     images = torch.randn(2, 3, height, width).double()
-    found = windowed_intermediate(model, images, [1, 3], 3, {1})
+    found = windowed_layer_maps(model, images, [1, 3], 3, {1})
     torch.testing.assert_close(found[1], naive(model, images, 3, {1}), rtol=1e-9, atol=1e-9)
 
 
@@ -53,9 +54,9 @@ def test_with_every_block_global_nothing_changes():
     """Equal to rounding in fp64: the patches' order is another, which attention does not mind."""
     model = vit(class_token=True)
     images = torch.randn(2, 3, 80, 112).double()
-    expected = model.intermediate(images, [0, 3])
+    expected = model.layer_maps(images, [0, 3])
     for ours, theirs in zip(
-        windowed_intermediate(model, images, [0, 3], 3, range(4)), expected, strict=True
+        windowed_layer_maps(model, images, [0, 3], 3, range(4)), expected, strict=True
     ):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
 
@@ -64,9 +65,9 @@ def test_with_every_block_global_nothing_changes():
 def test_a_window_over_the_whole_image_is_global_attention_exactly():
     model = vit()
     images = torch.randn(2, 3, 80, 112).double()
-    (expected,) = model.intermediate(images, [3])
+    (expected,) = model.layer_maps(images, [3])
     for global_blocks in ((), range(4)):
-        (found,) = windowed_intermediate(model, images, [3], 7, global_blocks)
+        (found,) = windowed_layer_maps(model, images, [3], 7, global_blocks)
         assert found.equal(expected)
 
 
@@ -84,7 +85,7 @@ def test_stochastic_depth_drops_whole_images():
     states = []
     block = model.blocks[3].drop_path1
     block.register_forward_hook(lambda _, __, output: states.append(output.detach()))
-    windowed_intermediate(model, images, [3], 2, ())
+    windowed_layer_maps(model, images, [3], 2, ())
     dropped = (states[0] == 0).flatten(1)
     assert dropped.any()
     assert dropped.all(dim=1).equal(dropped.any(dim=1))
@@ -96,6 +97,6 @@ def test_gradients_are_those_of_checkpointed_blocks():
     for checkpointing in (False, True):
         torch.manual_seed(0)
         model = vit(activation_checkpointing=checkpointing).train()
-        windowed_intermediate(model, images, [3], 3, {1})[0].sum().backward()
+        windowed_layer_maps(model, images, [3], 3, {1})[0].sum().backward()
         gradients.append(model.patch_embed.proj.weight.grad)
     torch.testing.assert_close(gradients[0], gradients[1])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfpatch import build_vit
+from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.demo.data import Sizes, generate
 from tests import ROOT
@@ -52,7 +52,7 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    vit = build_vit("vit_tiny", depth=6, image_size=96)
+    vit = build_trunk("vit_tiny", depth=6, image_size=96)
     path = tmp_path_factory.mktemp("weights") / "backbone.safetensors"
     save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
     return path

@@ -20,7 +20,7 @@ from davis_eval.propagation import (
     label_frame_densely,
     tile_threads,
 )
-from selfpatch.models.vit import build_vit
+from selfpatch.models.trunks import build_trunk
 
 HEIGHT, WIDTH = 480, 832
 
@@ -49,7 +49,7 @@ def measure(patch_size: int, repeats: int, dense: bool) -> str:
     labels = torch.rand(num_context, *grid, 2)
     pool = tile_threads(target.device)
 
-    vit = build_vit("vit_small", patch_size=patch_size).eval()
+    vit = build_trunk("vit_small", patch_size=patch_size).eval()
     image = torch.randn(1, 3, HEIGHT, WIDTH)
     times = [seconds(lambda: vit(image), repeats)]
     with torch.autocast("cpu", torch.bfloat16):

@@ -13,7 +13,7 @@ import argparse
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -95,8 +95,8 @@ class HostsViT(nn.Module):
             state = {name.replace(old, new): value for name, value in state.items()}
         self.vit.load_state_dict(state)
 
-    def intermediate(self, images: Tensor, blocks: Iterable[int]) -> list[Tensor]:
-        """The maps that :meth:`selfpatch.models.vit.VisionTransformer.intermediate` gives."""
+    def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
+        """Images -> the maps after the blocks that it was built to give, whatever ``indices``."""
         return list(self.vit(images))
 
 

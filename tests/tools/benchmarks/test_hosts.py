@@ -5,7 +5,7 @@ import importlib
 import pytest
 import torch
 
-from selfpatch.models.vit import build_vit
+from selfpatch.models.trunks import build_trunk
 from tests import ROOT
 
 pytestmark = pytest.mark.slow
@@ -29,11 +29,11 @@ def test_the_multiply_adds_of_a_linear_head_on_a_vit_are_those_counted_by_hand(h
 
 @torch.no_grad()
 def test_the_hosts_vit_computes_the_same_as_ours(hosts):
-    ours = build_vit("vit_small").eval()
+    ours = build_trunk("vit_small").eval()
     trunk = hosts.HostsViT(ours, (64, 96), (2, 5, 8, 11), drop_path=0.0).eval()
     images = torch.randn(2, 3, 64, 96)
-    found = trunk.intermediate(images, (2, 5, 8, 11))
-    for host_map, our_map in zip(found, ours.intermediate(images, (2, 5, 8, 11)), strict=True):
+    found = trunk.layer_maps(images, (2, 5, 8, 11))
+    for host_map, our_map in zip(found, ours.layer_maps(images, (2, 5, 8, 11)), strict=True):
         torch.testing.assert_close(host_map, our_map, rtol=1e-4, atol=1e-4)
 
 
