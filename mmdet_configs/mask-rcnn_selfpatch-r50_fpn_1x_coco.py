@@ -8,16 +8,9 @@ Source:   mmdetection's mask-rcnn_r50-mocov2-pre_fpn_1x_coco: SGD 0.02, 8 GPUs o
 Expect:   No number here; mmdetection reports its own for its checkpoints.
 """
 
-_base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py", "_base_/coco.py"]
+_base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py", "_base_/r50.py", "_base_/coco.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SelfPatchResNet",
-        frozen_stages=0,
-        norm_eval=False,
-        norm_cfg=dict(type="SyncBN"),
-        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
-    ),
+    backbone={{_base_.r50}},
 )
 custom_hooks = [dict(type="ResultsFile", task="coco-mask-rcnn")]

@@ -6,16 +6,10 @@ Source:   mmdetection's mask-rcnn_swin-t-p4-w7_fpn_1x_coco: AdamW 1e-4, weight d
 Expect:   MoBY 43.6 box AP, 39.6 mask AP (README of Transformer-SSL, not measured here).
 """
 
-_base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py", "_base_/coco_1x.py"]
+_base_ = ["mmdet::_base_/models/mask-rcnn_r50_fpn.py", "_base_/swin-t.py", "_base_/coco_1x.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SelfPatchSwin",
-        variant="swin_tiny",
-        drop_path_rate=0.2,
-        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
-    ),
+    backbone={{_base_.swin_t}},
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
 train_dataloader = dict(batch_size=2)

@@ -5,14 +5,9 @@ Source:   The recipe of ViT-S/16, on the last stage of stride 32.
 Expect:   No published number.
 """
 
-_base_ = "linear_selfpatch-vit-s16_40k_ade20k-512x512.py"
+_base_ = ["linear_selfpatch-vit-s16_40k_ade20k-512x512.py", "_base_/r50.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SelfPatchResNet",
-        frozen_stages=4,
-        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
-    ),
+    backbone={{_base_.frozen_r50}},
     decode_head=dict(in_channels=2048),
 )

@@ -6,16 +6,10 @@ Source:   mmsegmentation's schedule for its ResNet-50: SGD 0.01, weight decay 0.
 Expect:   No number here; mmsegmentation reports its own for supervised weights.
 """
 
-_base_ = "semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py"
+_base_ = ["semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py", "_base_/r50.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SelfPatchResNet",
-        frozen_stages=-1,
-        norm_cfg=dict(type="SyncBN"),
-        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
-    ),
+    backbone={{_base_.r50}},
     neck=dict(in_channels=[256, 512, 1024, 2048]),
 )
 optim_wrapper = dict(

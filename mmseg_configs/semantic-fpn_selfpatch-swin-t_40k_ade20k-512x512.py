@@ -5,16 +5,10 @@ Source:   The recipe of ViT-S/16 with the drop path of mmsegmentation's Swin-T.
 Expect:   No published number.
 """
 
-_base_ = "semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py"
+_base_ = ["semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py", "_base_/swin-t.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SelfPatchSwin",
-        variant="swin_tiny",
-        drop_path_rate=0.3,
-        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
-    ),
+    backbone={{_base_.swin_t}},
     neck=dict(in_channels=[96, 192, 384, 768]),
 )
 optim_wrapper = dict(

@@ -6,16 +6,10 @@ Source:   mmsegmentation's swin-tiny UperNet: AdamW 6e-5, weight decay 0.01, dro
 Expect:   MoBY 44.1 mIoU (README of Transformer-SSL, not measured here).
 """
 
-_base_ = "upernet_selfpatch-vit-s16_160k_ade20k-512x512.py"
+_base_ = ["upernet_selfpatch-vit-s16_160k_ade20k-512x512.py", "_base_/swin-t.py"]
 
 model = dict(
-    backbone=dict(
-        _delete_=True,
-        type="SelfPatchSwin",
-        variant="swin_tiny",
-        drop_path_rate=0.3,
-        init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
-    ),
+    backbone={{_base_.swin_t}},
     decode_head=dict(in_channels=[96, 192, 384, 768]),
     auxiliary_head=dict(in_channels=384),
 )

@@ -62,7 +62,5 @@ def test_an_architecture_builds_the_same_trunk_again(trunk):
 
 
 def test_a_variant_that_does_not_exist_is_one_sentence():
-    with pytest.raises(
-        InputError, match="no variant 'vit_huge'; choose from vit_tiny"
-    ):
+    with pytest.raises(InputError, match="no variant 'vit_huge'; choose from vit_tiny"):
         build_trunk("vit_huge")
