@@ -172,6 +172,19 @@ def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights,
     assert "Traceback" not in done.stderr
 
 
+def test_an_image_that_is_listed_but_missing_is_one_sentence(data, weights, run, tmp_path):
+    command = [str(ROOT / "tools/finetune.py"), "mmdet", str(ROOT / HOSTS["mmdet"][0])]
+    command += ["--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}"]
+    shutil.copytree(data / "coco", tmp_path / "data/coco")
+    images = sorted((tmp_path / "data/coco/train2017").iterdir())
+    for image in images:
+        image.unlink()
+    done = run("mmdet", command, tmp_path, root=tmp_path / "data")
+    assert done.returncode == 2, done.stderr[-3000:]
+    assert any(f"'{image}'; tools/check_data.py says" in done.stderr for image in images)
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(("host", "variable"), [("mmdet", "COCO_ROOT"), ("mmseg", "ADE20K_ROOT")])
 def test_a_missing_data_root_is_named_with_its_variable(host, variable, run, tmp_path):
     command = [str(ROOT / "tools/finetune.py"), host, str(ROOT / HOSTS[host][0])]
