@@ -47,7 +47,7 @@ class Portable(nn.Module):
 
     @staticmethod
     def vit_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
-        """As ``vit(images)``."""
+        """Images (B, 3, H, W) -> the tokens that ``vit(images)`` gives."""
         patches = vit.patch_embed.proj(images)
         own = int(vit.cls_token is not None)
         position, native = vit.pos_embed.split([own, vit.native_grid**2], dim=1)
@@ -65,7 +65,7 @@ class Portable(nn.Module):
 def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     """Positions of a square grid (1, n * n, D) -> those of ``grid``, (1, rows * columns, D).
 
-    As :meth:`VisionTransformer.position_embedding`, with its exception for the native grid.
+    The same as :func:`selfpatch.models.vit.resized_positions`, whose native grid is left as it is.
     """
     native = round(positions.shape[1] ** 0.5)
     is_native = torch.stack([torch.scalar_tensor(side) == native for side in grid]).all()
@@ -139,7 +139,7 @@ def export_onnx(path: str | os.PathLike[str], trunk: Trunk, info: BackboneInfo) 
 
 @torch.no_grad()
 def largest_difference(model: bytes, trunk: Trunk) -> float:
-    """Of onnxruntime's tokens from the trunk's, over the checked sizes, relative to the largest."""
+    """How far onnxruntime's tokens are from the trunk's, as a part of the largest value."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -155,7 +155,7 @@ def largest_difference(model: bytes, trunk: Trunk) -> float:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporter's remarks on itself."""
+    """Keep the exporter's remarks on itself from the terminal."""
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():

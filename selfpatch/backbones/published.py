@@ -25,7 +25,7 @@ class Method:
     """How a training method stores its networks; ``module.`` before a key never matters.
 
     Attributes:
-        name: As results and tables call it.
+        name: What results and tables call it.
         known_by: Regular expression that this method's keys match, and those of no method below.
         prefixes: What precedes the trunk's keys -> what to put there; the first that fits.
         ignored: Regular expression -> what such keys are, which are no part of the trunk.
@@ -186,7 +186,7 @@ def rename_vit(key: str, keys: Any) -> str:
 def describe_vit(state: State, num_heads: int | None) -> dict[str, Any]:
     """Architecture of a ViT, from its shapes; completes ``state`` in place.
 
-    Without a position of its own, as in timm's models with registers, [CLS] gets one of zeros.
+    A [CLS] token without a position, as in timm's models with registers, gets one of zeros.
     """
     embed_dim, _, patch_size, _ = state["patch_embed.proj.weight"].shape
     class_token = "cls_token" in state

@@ -18,7 +18,7 @@ class LinearHead(BaseDecodeHead):
     Args:
         in_channels: Channels of the map.
         norm_cfg: Which batch norm.
-        **options: Of mmsegmentation's ``BaseDecodeHead``.
+        **options: Further arguments of mmsegmentation's ``BaseDecodeHead``.
     """
 
     def __init__(self, in_channels: int, norm_cfg: dict[str, Any], **options: Any) -> None:

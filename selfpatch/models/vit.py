@@ -209,7 +209,7 @@ def resized_positions(positions: Tensor, num_own: int, grid: tuple[int, int]) ->
     everywhere. At the native grid nothing is resized and all agree.
 
     Args:
-        positions: As a ViT stores it, for a square grid of n patches a side.
+        positions: What a ViT stores, for a square grid of n patches a side.
         num_own: Positions before those of the patches: 1 if [CLS] has one, else 0.
         grid: (rows, columns).
     """
