@@ -12,4 +12,8 @@ Expect:   fine-tuned, Mask R-CNN 1x 43.6 box AP, 39.6 mask AP; UperNet 44.1 mIoU
 
 _base_ = ["moby_vit-s16_8xb64-300e_in1k.py"]
 
-model = dict(trunk=dict(_delete_=True, variant="swin_tiny", image_size=224, drop_path_rate=0.2))
+model = dict(
+    trunk=dict(
+        _delete_=True, variant="swin_tiny", image_size=224, final_norm=True, drop_path_rate=0.2
+    )
+)

@@ -22,7 +22,14 @@ model = dict(
     data_preprocessor=dict(
         type="ViewPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
     ),
-    trunk=dict(variant="vit_small", patch_size=16, image_size=224, drop_path_rate=0.0),
+    trunk=dict(
+        variant="vit_small",
+        patch_size=16,
+        image_size=224,
+        class_token=True,
+        final_norm=True,
+        drop_path_rate=0.0,
+    ),
     objective=dict(name="moby", hidden_dim=4096, out_dim=256, queue_size=4096, temperature=0.2),
 )
 optim_wrapper = dict(

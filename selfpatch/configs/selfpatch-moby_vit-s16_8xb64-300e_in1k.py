@@ -14,6 +14,7 @@ Expect:   DAVIS (J&F)m 4.8 above MoBY alone (the paper's number, not measured he
 _base_ = ["moby_vit-s16_8xb64-300e_in1k.py"]
 
 model = dict(
+    trunk=dict(class_token=False, final_norm=False),  # the aggregation head has both
     selfpatch=dict(
         weight=0.1,
         k=4,

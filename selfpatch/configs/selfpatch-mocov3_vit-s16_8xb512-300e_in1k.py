@@ -14,6 +14,7 @@ Expect:   A falling loss; no published number is claimed for it.
 _base_ = ["mocov3_vit-s16_8xb512-300e_in1k.py"]
 
 model = dict(
+    trunk=dict(class_token=False, final_norm=False),  # the aggregation head has both
     selfpatch=dict(
         weight=0.1,
         k=4,

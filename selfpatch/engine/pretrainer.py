@@ -12,7 +12,6 @@ from selfpatch.errors import InputError
 from selfpatch.models.distributed import local
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.models.networks import ImageNetwork, Logits, SelfPatchNetwork
-from selfpatch.models.swin import SWIN_VARIANTS
 from selfpatch.models.trunks import build_trunk
 from selfpatch.objectives import dino, moby, mocov3  # noqa: F401 (makes them known)
 from selfpatch.objectives.objective import build_objective
@@ -88,13 +87,9 @@ class Pretrainer(BaseModel):
 
     def _network(self, trunk: dict[str, Any], selfpatch: dict[str, Any]) -> Network:
         """The network of student or teacher: with SelfPatch's heads if there are options for it."""
-        if not selfpatch:
-            own: dict[str, Any] = {"final_norm": True}
-            if trunk.get("variant") not in SWIN_VARIANTS:
-                own["class_token"] = True
-            built = build_trunk(**{**trunk, **own})
-            return ImageNetwork(built, self.objective.build_head(built.embed_dim))
         built = build_trunk(**trunk)
+        if not selfpatch:
+            return ImageNetwork(built, self.objective.build_head(built.embed_dim))
         patch_head = ProjectionHead(built.embed_dim, **selfpatch["patch_head"])
         image_head = self.objective.build_head(built.embed_dim)
         return SelfPatchNetwork(built, image_head, **{**selfpatch, "patch_head": patch_head})

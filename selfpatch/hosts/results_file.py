@@ -8,12 +8,13 @@ from typing import Any
 
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseTTAModel
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
 from selfpatch.backbones.file import BackboneInfo
 from selfpatch.hosts.backbones import HostBackbone
+from selfpatch.models.distributed import unwrapped
 from selfpatch.results.file import TASKS, write_result
 
 COCO = {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)}
@@ -79,7 +80,7 @@ class ResultsFile(Hook):
         # A test alone trains nothing: its model was trained for what its checkpoint says.
         settings: dict[str, Any] = {"iterations": runner.iter or self.loaded_iterations}
         settings["images"] = len(dataset)
-        if isinstance(trained_model(runner), BaseTTAModel):
+        if isinstance(unwrapped(runner.model), BaseTTAModel):
             settings["test"] = "multi-scale, flipped"
         write_result(
             path,
@@ -94,14 +95,9 @@ class ResultsFile(Hook):
         runner.logger.info(f"results file: {path}")
 
 
-def trained_model(runner: Runner) -> Any:
-    """The model itself, out of what makes it parallel."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-
 def backbone(runner: Runner) -> HostBackbone:
     """The backbone of the model that is run, be it for a test over several scales."""
-    model = trained_model(runner)
+    model = unwrapped(runner.model)
     return (model.module if isinstance(model, BaseTTAModel) else model).backbone
 
 

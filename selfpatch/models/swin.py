@@ -9,9 +9,6 @@ from torch import Tensor, nn
 
 from selfpatch.errors import InputError
 
-# Read by the pretrainer until it asks the table in selfpatch.models.trunks.
-SWIN_VARIANTS = ("swin_tiny", "swin_small")
-
 
 class Swin(nn.Module):
     """Swin Transformer whose tokens are those of the last stage; views of any size.

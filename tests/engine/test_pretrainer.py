@@ -21,10 +21,11 @@ def tiny(objective: str, selfpatch: dict | None = None, **trunk) -> Pretrainer:
         "moby": {"hidden_dim": 8, "out_dim": 4, "queue_size": 8},
         "mocov3": {"hidden_dim": 8, "out_dim": 4},
     }[objective]
+    own = {"class_token": selfpatch is None, "final_norm": selfpatch is None}
     sizes = {"embed_dim": 12, "num_heads": 2, "depth": 2, "patch_size": 8, "image_size": 32}
     if selfpatch is not None:
         selfpatch = {"weight": 0.1, "patch_head": {"num_prototypes": 5, **HEADS}, **selfpatch}
-    return Pretrainer({**sizes, **trunk}, {"name": objective, **arguments}, selfpatch)
+    return Pretrainer({**sizes, **own, **trunk}, {"name": objective, **arguments}, selfpatch)
 
 
 @pytest.mark.parametrize("patches", [None, {}], ids=["alone", "selfpatch"])

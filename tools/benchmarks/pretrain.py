@@ -81,6 +81,10 @@ def main() -> None:
 def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
     """Settings of a model with a whole trunk and small heads."""
     head = {"hidden_dim": 512, "bottleneck_dim": 128}
+    if "selfpatch" not in objective:
+        trunk = {**trunk, "final_norm": True}
+        if trunk["variant"].startswith("vit"):
+            trunk["class_token"] = True
     if objective.startswith("mocov3") and trunk["variant"].startswith("vit"):
         trunk = {**trunk, "fixed_positions": True}
     model: dict[str, dict] = {"trunk": {"_delete_": True, **trunk}}
