@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from davis_eval.sequences import read_frame
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
+from selfpatch.models.vit import IMAGENET_STD
 
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.228, 0.224, 0.225)
-"""DINO's evaluation divides red by 0.228, where training divides by 0.229; kept for parity."""
+DINO_STD = (0.228, 0.224, 0.225)
+"""What DINO's evaluation divides ImageNet's images by; training divides red by 0.229. Kept for
+parity."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,15 @@ def network_size(
     return (long_side, short_side) if height > width else (short_side, long_side)
 
 
-def load_frame(path: Path, short_side: int = 480, multiple: int = 1) -> Tensor:
-    """One frame, resized and normalised: (3, H, W)."""
+def load_frame(path: Path, trunk: Trunk, short_side: int = 480, multiple: int = 1) -> Tensor:
+    """One frame, resized and normalised as the trunk takes it: (3, H, W)."""
     frame = torch.from_numpy(read_frame(path).copy()).permute(2, 0, 1).float()
     size = network_size(frame.shape[1], frame.shape[2], short_side, multiple)
     # Rounded, since the original resizes images of whole numbers.
     resized = F.interpolate(frame[None], size, mode="bilinear")[0].round().clamp(0, 255)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return (resized / 255 - mean) / std
+    std = DINO_STD if trunk.std == IMAGENET_STD else trunk.std
+    shift, scale = (torch.tensor(values).view(3, 1, 1) for values in (trunk.mean, std))
+    return (resized / 255 - shift) / scale
 
 
 @torch.inference_mode()
@@ -118,7 +120,7 @@ def extract(
     multiple = stride(trunk, reading)
     remaining = iter(frames)
     while batch := list(islice(remaining, batch_size)):
-        loaded = [load_frame(path, reading.short_side, multiple) for path in batch]
+        loaded = [load_frame(path, trunk, reading.short_side, multiple) for path in batch]
         images = torch.stack(loaded).to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             features = feature_maps(trunk, images, reading)

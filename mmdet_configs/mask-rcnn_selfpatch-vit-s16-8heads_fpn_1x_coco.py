@@ -8,4 +8,4 @@ Expect:   The numbers of the 6-head config are the paper's, which may have been 
 
 _base_ = "mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py"
 
-model = dict(backbone=dict(num_heads=8))
+model = dict(backbone=dict(override=dict(num_heads=8)))

@@ -3,8 +3,8 @@
 Command:  COCO_ROOT=DIR python tools/finetune.py mmdet \
               mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
-          A backbone with [CLS] token (plain DINO) also takes model.backbone.class_token=True;
-          model.backbone.init_cfg=None starts from random weights.
+          The file decides heads, [CLS] and registers; model.backbone.init_cfg=None starts from
+          random weights.
 Source:   The reference implementation's recipe (AdamW 5e-5, 1 image per GPU, DETR-style crops),
           with the trunk's own 6 heads; see the _8heads config for the reference's 8.
 Expect:   DINO 40.8 box AP, 37.3 mask AP; DINO + SelfPatch 42.1 and 38.5 (the paper's numbers, not

@@ -62,22 +62,11 @@ train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 
-# Layer-wise decay: block i of 12 learns at 0.7 ** (12 - i) of the rate, what comes before it at
-# 0.7 ** 13, what follows the trunk at the whole. Of the keys that fit a name, the longest counts.
-decay = 0.7
-blocks = {f"backbone.trunk.blocks.{i}.": dict(lr_mult=decay ** (12 - i)) for i in range(12)}
-block_norms = {f"{name}norm": dict(**mult, decay_mult=0.0) for name, mult in blocks.items()}
 optim_wrapper = dict(
+    constructor="LayerDecay",
     optimizer=dict(lr=1e-4, weight_decay=0.1),
     paramwise_cfg=dict(
-        norm_decay_mult=0.0,
-        custom_keys={
-            **blocks,
-            **block_norms,
-            "backbone.trunk.patch_embed": dict(lr_mult=decay**13),
-            "backbone.trunk.pos_embed": dict(lr_mult=decay**13, decay_mult=0.0),
-            "backbone.trunk.cls_token": dict(lr_mult=decay**13, decay_mult=0.0),
-        },
+        decay_rate=0.7, norm_decay_mult=0.0, custom_keys={"cls_token": dict(decay_mult=0.0)}
     ),
 )
 train_cfg = dict(max_epochs=100, val_interval=5)

@@ -3,7 +3,6 @@
 Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
               mmseg_configs/linear_selfpatch-vit-s16_40k_ade20k-512x512.py \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
-          A backbone with [CLS] token (plain DINO) also takes model.backbone.class_token=True.
 Source:   DINOv2's linear evaluation: batch norm and one 1x1 convolution on the last block's tokens,
           AdamW 1e-3, weight decay 1e-4, 16 images; here without its sliding-window test.
 Expect:   No published number; fine-tuned models score higher.
@@ -12,8 +11,7 @@ Expect:   No published number; fine-tuned models score higher.
 _base_ = ["_base_/selfpatch_vit-s16.py", "_base_/ade20k.py"]
 custom_imports = dict(
     imports=[
-        "selfpatch.hosts.backbones",
-        "selfpatch.hosts.results_file",
+        "selfpatch.hosts",
         "selfpatch.hosts.linear_head",
     ],
     allow_failed_imports=False,

@@ -3,7 +3,6 @@
 Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
               mmseg_configs/semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
-          A backbone with [CLS] token (plain DINO) also takes model.backbone.class_token=True.
 Source:   The reference implementation's recipe (AdamW 6e-5, weight decay 0.01, poly, 4 images per
           GPU), with maps of strides 4, 8, 16, 32; see the _stride16 config for the reference's.
           It does not say how many GPUs it used: 4 are assumed for automatic learning-rate scaling.

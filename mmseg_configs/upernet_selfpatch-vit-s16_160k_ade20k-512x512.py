@@ -3,7 +3,6 @@
 Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
               mmseg_configs/upernet_selfpatch-vit-s16_160k_ade20k-512x512.py \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
-          A backbone with [CLS] token (plain DINO) also takes model.backbone.class_token=True.
 Source:   XCiT's recipe, which the reference implementation follows without publishing a config:
           AdamW 6e-5, weight decay 0.01, 8 GPUs x 2 images, warm-up 1,500.
 Expect:   DINO 42.3 mIoU; DINO + SelfPatch 43.2 (the reference's README, not measured here).

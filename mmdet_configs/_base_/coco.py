@@ -6,7 +6,7 @@ _base_ = [
     "mmdet::_base_/default_runtime.py",
 ]
 custom_imports = dict(
-    imports=["selfpatch.hosts.backbones", "selfpatch.hosts.results_file"],
+    imports=["selfpatch.hosts"],
     allow_failed_imports=False,
 )
 

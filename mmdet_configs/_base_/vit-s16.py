@@ -5,7 +5,6 @@ vit_s16 = dict(
     type="SelfPatchViT",
     variant="vit_small",
     patch_size=16,
-    out_indices=(3, 5, 7, 11),
     strides=(4, 8, 16, 32),
     drop_path_rate=0.05,
     norm_cfg=dict(type="SyncBN"),

@@ -1,7 +1,7 @@
 """ADE20K at 512x512, as in mmsegmentation's own configs, and the runtime of a run on it."""
 
 custom_imports = dict(
-    imports=["selfpatch.hosts.backbones", "selfpatch.hosts.results_file"],
+    imports=["selfpatch.hosts"],
     allow_failed_imports=False,
 )
 default_scope = "mmseg"

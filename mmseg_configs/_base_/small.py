@@ -20,7 +20,6 @@ small = dict(
     backbone=dict(
         variant="vit_tiny",
         depth=6,
-        image_size=96,
         out_indices=(2, 3, 4, 5),
         drop_path_rate=0.0,
         norm_cfg=dict(type="BN"),

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from selfpatch.atomic import atomic_write
+from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk, trunk_from
-from selfpatch.models.vit import resized_positions
 
 State = dict[str, Tensor]
 
@@ -35,28 +35,46 @@ class BackboneInfo:
     """What a backbone is and where it comes from.
 
     Attributes:
-        architecture: What :func:`trunk_from` builds the trunk from.
+        architecture: What :func:`trunk_from` builds the trunk from, every value of it.
         method: How it was trained, such as ``dino+selfpatch``; ``unknown`` if the file is silent.
         source: Name of the file the weights were read from.
+        network: ``teacher`` or ``student``, where the run had both.
         recipe: The configuration of the training run, or an empty string.
-        fingerprint: SHA-256 of names, shapes and values of the weights.
+        weights: SHA-256 of names, shapes and values of the weights.
     """
 
     architecture: dict[str, Any]
     method: str
     source: str
+    network: str = ""
     recipe: str = ""
-    fingerprint: str = ""
+    weights: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of weights and architecture: equal weights with other heads are another one."""
+        return fingerprint(self.weights, self.architecture) if self.weights else ""
+
+    def described(self) -> dict[str, Any]:
+        """All of it but the recipe, in plain types, as results and checkpoints keep it."""
+        described = {**asdict(self), "fingerprint": self.fingerprint}
+        del described["recipe"]
+        return described
+
+    @classmethod
+    def from_described(cls, described: dict[str, Any]) -> "BackboneInfo":
+        """The inverse of :meth:`described`."""
+        return cls(**{name: value for name, value in described.items() if name != "fingerprint"})
 
 
-def fingerprint(state: State) -> str:
+def digest(state: State) -> str:
     """SHA-256 over the names, shapes, types and values of a state dict, whatever its order."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        found.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo) -> BackboneInfo:
@@ -66,21 +84,29 @@ def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo
     JSON in the header. Reading it runs no code.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    info = replace(info, fingerprint=fingerprint(state))
+    info = replace(info, weights=digest(state), recipe=without_paths(info.recipe))
     with atomic_write(path) as file:
         file.write(safetensors.torch.save(state, {"selfpatch": json.dumps(asdict(info))}))
     return info
 
 
+def without_paths(recipe: str) -> str:
+    """A recipe in which only the last part of each local, absolute path is left."""
+    return re.sub(r"""(?<=['"])(?:/|~/)[^'"\n]*?([^/'"\n]+)/*(?=['"])""", r"\1", recipe)
+
+
 def read_backbone(
-    path: str | os.PathLike[str], network: str = "teacher", num_heads: int | None = None
+    path: str | os.PathLike[str], network: str = "teacher"
 ) -> tuple[State, BackboneInfo]:
-    """Read a trunk's weights from any file the suite knows, see :func:`read_file`."""
-    return read_file(path, network, num_heads)[:2]
+    """Read a trunk's weights from any file that says what it holds, see :func:`read_file`."""
+    return read_file(path, network)[:2]
 
 
 def read_file(
-    path: str | os.PathLike[str], network: str = "teacher", num_heads: int | None = None
+    path: str | os.PathLike[str],
+    network: str = "teacher",
+    num_heads: int | None = None,
+    method: str | None = None,
 ) -> tuple[State, BackboneInfo, Report]:
     """Read a trunk's weights, and say what became of every key of the file.
 
@@ -91,11 +117,12 @@ def read_file(
     Args:
         path: The file.
         network: ``teacher`` or ``student``, for files that hold both.
-        num_heads: Attention heads of a ViT, for files that do not say; else the method's, or 64
-            channels per head.
+        num_heads: Attention heads of a ViT, for files that do not say.
+        method: How it was trained, for files that do not say.
 
     Raises:
-        InputError: The file is missing, is no checkpoint, or holds no trunk of a known kind.
+        InputError: The file is missing, is no checkpoint, holds no trunk of a known kind, or does
+            not say how many heads it has.
     """
     path = Path(path)
     if not path.is_file():
@@ -105,7 +132,7 @@ def read_file(
         content, info = _read_safetensors(path)
         if info is not None:
             return content, info, Report(info.method, {name: name for name in content})
-        return _read_foreign(path, content, num_heads)
+        return _read_foreign(path, content, num_heads, method)
     content = _unpickle_safely(path)
     if isinstance(content.get("selfpatch"), dict):
         return _read_own(path, content, network)
@@ -116,8 +143,8 @@ def read_file(
     else:
         wrapper = next((key for key in ("state_dict", "model") if key in content), None)
     if wrapper is None:
-        return _read_foreign(path, content, num_heads)
-    state, found, report = _read_foreign(path, content[wrapper], num_heads)
+        return _read_foreign(path, content, num_heads, method)
+    state, found, report = _read_foreign(path, content[wrapper], num_heads, method)
     beside = [key for key in content if key != wrapper]
     report.ignored |= dict.fromkeys(beside, f"lies beside {wrapper!r}")
     return state, found, report
@@ -137,38 +164,6 @@ def load_backbone(
         raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
 
 
-def load_into(trunk: Trunk, path: str | os.PathLike[str]) -> BackboneInfo:
-    """Load a file into a trunk that was built already; every weight has to match.
-
-    A ViT's stored positional embedding of another image size is resized; a final norm is left out
-    if the trunk has none. Head count does not show in the weights: it is taken from ``trunk``.
-
-    Raises:
-        InputError: Lists every weight that is missing, left over or of another shape.
-    """
-    wanted = trunk.architecture
-    state, info = read_backbone(path, num_heads=getattr(trunk, "num_heads", None))
-    found, expected = (arch.get("family", "vit") for arch in (info.architecture, wanted))
-    if found != expected:
-        raise InputError(f"{path} holds a {found}, but the backbone is a {expected}; change one")
-    if not wanted.get("final_norm"):
-        state = {name: value for name, value in state.items() if not name.startswith("norm.")}
-    if "pos_embed" in state:
-        state = _with_positions_for(wanted, state, info.architecture)
-    load_strictly(trunk, state, path)
-    return info
-
-
-def _with_positions_for(wanted: dict[str, Any], state: State, found: dict[str, Any]) -> State:
-    """A ViT's weights, of architecture ``found``, with positions for the image size ``wanted``."""
-    comparable = ("embed_dim", "patch_size", "class_token")
-    if any(found[name] != wanted[name] for name in comparable):
-        return state
-    side = wanted["image_size"] // wanted["patch_size"]
-    positions = resized_positions(state["pos_embed"], int(found["class_token"]), (side, side))
-    return {**state, "pos_embed": positions}
-
-
 def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
     """Load ``state`` or raise one sentence that lists what does not match."""
     wanted = trunk.state_dict()
@@ -181,9 +176,7 @@ def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> N
     ]
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
-        raise InputError(
-            f"{path} does not fit this backbone (check variant, patch size and [CLS]): {shown}"
-        )
+        raise InputError(f"{path} does not fit the trunk that it describes: {shown}")
     trunk.load_state_dict(state)
 
 
@@ -201,8 +194,8 @@ def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
         info = BackboneInfo(**json.loads(metadata["selfpatch"]))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} has a header this version cannot read ({error})") from None
-    if fingerprint(state) != info.fingerprint:
-        raise InputError(f"{path} is damaged: its weights do not have the fingerprint it states")
+    if digest(state) != info.weights:
+        raise InputError(f"{path} is damaged: its weights do not have the SHA-256 it states")
     return state, info
 
 
@@ -239,19 +232,23 @@ def _read_own(
             report.used[key] = prefixes[prefix] + key.removeprefix(prefix)
             trunk[report.used[key]] = value
     architecture = {**own["architecture"], "final_norm": "norm.weight" in trunk}
-    info = BackboneInfo(architecture, own["method"], path.name, own["recipe"], fingerprint(trunk))
+    info = BackboneInfo(
+        architecture, own["method"], path.name, network, own["recipe"], digest(trunk)
+    )
     return trunk, info, report
 
 
 def _read_foreign(
-    path: Path, state: object, num_heads: int | None
+    path: Path, state: object, num_heads: int | None, method: str | None
 ) -> tuple[State, BackboneInfo, Report]:
     """The trunk in the state dict of another method's checkpoint."""
     if not isinstance(state, dict):
         raise InputError(f"{path} holds a {type(state).__name__} instead of a state dict")
     try:
-        trunk, architecture, report = extract(state, num_heads)
+        trunk, architecture, report = extract(state, num_heads, method)
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from None
-    info = BackboneInfo(architecture, report.method, path.name, fingerprint=fingerprint(trunk))
+    with torch.device("meta"):
+        whole = trunk_from(architecture).architecture  # what the weights do not tell, too
+    info = BackboneInfo(whole, report.method, path.name, weights=digest(trunk))
     return trunk, info, report

@@ -7,7 +7,6 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +126,7 @@ def export_onnx(path: str | os.PathLike[str], trunk: Trunk, info: BackboneInfo) 
         )
     if program is None:
         raise AssertionError("torch.onnx.export gave no program")
-    program.model.metadata_props["selfpatch"] = json.dumps(asdict(info))
+    program.model.metadata_props["selfpatch"] = json.dumps(info.described())
     model = program.model_proto.SerializeToString()
     difference = largest_difference(model, trunk)
     if difference > 1e-4:

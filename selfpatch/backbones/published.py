@@ -16,6 +16,7 @@ from torch import Tensor
 
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import VARIANTS
+from selfpatch.models.vit import sine_cosine_positions
 
 State = dict[str, Tensor]
 
@@ -127,24 +128,25 @@ class Report:
 
 
 def extract(
-    state: dict[str, Any], num_heads: int | None = None
+    state: dict[str, Any], num_heads: int | None = None, method: str | None = None
 ) -> tuple[State, dict[str, Any], Report]:
     """The trunk in a state dict, under this suite's names, with its architecture and a report.
 
     Args:
         state: Keys and values as a file has them.
-        num_heads: Attention heads of a ViT, which do not show in its weights; if left out the
-            method's, or else 64 channels per head.
+        num_heads: Attention heads of a ViT, which do not show in its weights; the method's, if
+            left out.
+        method: How it was trained; what the keys or positions tell, if left out.
 
     Raises:
-        InputError: There is no trunk of a known family.
+        InputError: There is no trunk of a known family, or nothing tells its heads.
     """
     keys = {key: str(key).removeprefix("module.") for key in state}
-    method = next(m for m in METHODS if any(re.match(m.known_by, key) for key in keys.values()))
-    report, found = Report(method.name), {}
+    layout = next(m for m in METHODS if any(re.match(m.known_by, key) for key in keys.values()))
+    report, found = Report(method or layout.name), {}
     for key, inner in keys.items():
-        reason = explanation(inner, method.ignored)
-        for prefix, replacement in method.prefixes.items():
+        reason = explanation(inner, layout.ignored)
+        for prefix, replacement in layout.prefixes.items():
             if reason is None and inner.startswith(prefix):
                 inner = replacement + inner.removeprefix(prefix)
                 break
@@ -161,13 +163,58 @@ def extract(
         raise InputError(f"it holds no ViT, Swin or ResNet-50 trunk; it holds: {names}")
     report.used = {key: family.rename(inner, found) for inner, key in found.items()}
     trunk: State = {name: state[key] for key, name in report.used.items()}
-    heads = num_heads or method.num_heads.get(len(trunk.get("norm.weight", ())))
     try:
-        return trunk, family.describe(trunk, heads), report
+        architecture = family.describe(trunk)
+        if architecture["family"] == "vit":
+            if report.method == "unknown":
+                report.method = method_of_positions(trunk["pos_embed"])
+            architecture["num_heads"] = num_heads or heads_of(report.method, architecture)
+        return trunk, architecture, report
     except (KeyError, ValueError, RuntimeError) as error:
         raise InputError(
             f"its {family.name} is of another kind than those here ({error})"
         ) from None
+
+
+def method_of_positions(positions: Tensor) -> str:
+    """The method whose fixed positions (1, 1 + n * n, D) are, if they are one's; else ``unknown``.
+
+    MoCo-v3's begin with the row, MAE's with the column.
+    """
+    side, embed_dim = isqrt(positions.shape[1] - 1), positions.shape[2]
+    if 1 + side**2 != positions.shape[1] or embed_dim % 4:
+        return "unknown"
+    by_row = sine_cosine_positions(side, side, embed_dim)
+    by_column = by_row.unflatten(0, (side, side)).transpose(0, 1).flatten(0, 1)
+    for method, fixed in (("mocov3", by_row), ("mae", by_column)):
+        if torch.allclose(positions[0, 1:].float(), fixed, atol=1e-3):
+            return method
+    return "unknown"
+
+
+def heads_of(method: str, architecture: dict[str, Any]) -> int:
+    """Attention heads of a method's ViT, whose architecture is known but for them.
+
+    Raises:
+        InputError: It is no known width, or the method is not known and methods differ.
+    """
+    embed_dim = architecture["embed_dim"]
+    special = {m.name: m.num_heads[embed_dim] for m in METHODS if embed_dim in m.num_heads}
+    vits = [variant for variant in VARIANTS.values() if variant["family"] == "vit"]
+    usual = {vit["embed_dim"]: vit["num_heads"] for vit in vits}.get(embed_dim)
+    if usual is None:
+        raise InputError(
+            f"its width {embed_dim} is that of no known variant, and nothing in it tells its heads;"
+            " import it with --num-heads"
+        )
+    # A layer scale is none of the special methods', which are from before there was one.
+    if special and method == "unknown" and not architecture.get("layer_scale"):
+        others = ", ".join(f"{heads} with {name}" for name, heads in special.items())
+        raise InputError(
+            f"nothing in it tells how it was trained, and a ViT of width {embed_dim} has {usual}"
+            f" heads, but {others}; import it with --method or --num-heads"
+        )
+    return special.get(method, usual)
 
 
 def explanation(key: str, reasons: dict[str, str]) -> str | None:
@@ -183,8 +230,8 @@ def rename_vit(key: str, keys: Any) -> str:
     return re.sub(r"^blocks\.\d+\.(\d+\.)", r"blocks.\1", key)
 
 
-def describe_vit(state: State, num_heads: int | None) -> dict[str, Any]:
-    """Architecture of a ViT, from its shapes; completes ``state`` in place.
+def describe_vit(state: State) -> dict[str, Any]:
+    """Architecture of a ViT but for its heads, from its shapes; completes ``state`` in place.
 
     A [CLS] token without a position, as in timm's models with registers, gets one of zeros.
     """
@@ -194,15 +241,10 @@ def describe_vit(state: State, num_heads: int | None) -> dict[str, Any]:
     if class_token and isqrt(positions.shape[1]) ** 2 == positions.shape[1]:
         positions = torch.cat([positions.new_zeros(1, 1, embed_dim), positions], dim=1)
     state["pos_embed"] = positions
-    vits = [variant for variant in VARIANTS.values() if variant["family"] == "vit"]
-    usual = {vit["embed_dim"]: vit["num_heads"] for vit in vits}
-    heads = num_heads or usual.get(embed_dim)
-    if heads is None:
-        raise InputError(f"its width {embed_dim} is that of no known variant; state its heads")
     architecture = {
+        "family": "vit",
         "embed_dim": embed_dim,
         "depth": 1 + max(int(m[1]) for m in map(re.compile(r"blocks\.(\d+)").match, state) if m),
-        "num_heads": heads,
         "patch_size": patch_size,
         "image_size": isqrt(positions.shape[1] - class_token) * patch_size,
         "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / embed_dim,
@@ -225,7 +267,7 @@ def rename_swin(key: str, keys: Any) -> str:
     )
 
 
-def describe_swin(state: State, num_heads: int | None) -> dict[str, Any]:
+def describe_swin(state: State) -> dict[str, Any]:
     """Architecture of a Swin, from its shapes; its last stage is one window, as in the paper."""
     tables = {
         (int(m[1]), int(m[2])): state[key].shape
@@ -245,7 +287,7 @@ def describe_swin(state: State, num_heads: int | None) -> dict[str, Any]:
     }
 
 
-def describe_resnet(state: State, num_heads: int | None) -> dict[str, Any]:
+def describe_resnet(state: State) -> dict[str, Any]:
     """Architecture of a ResNet: 50 layers, or nothing this suite knows."""
     if "layer1.0.conv3.weight" not in state or "layer3.5.conv1.weight" not in state:
         raise InputError("it is a ResNet, but not one with 50 layers")
@@ -259,7 +301,7 @@ class Family:
     name: str
     known_by: set[str]
     rename: Callable[[str, Any], str]
-    describe: Callable[[State, int | None], dict[str, Any]]
+    describe: Callable[[State], dict[str, Any]]
 
 
 FAMILIES = [

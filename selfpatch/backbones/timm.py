@@ -10,6 +10,7 @@ import torch
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import BackboneInfo, State
+from selfpatch.errors import InputError
 
 HUBCONF = '''"""The backbone in this folder: torch.hub.load(FOLDER, "backbone", source="local")."""
 
@@ -34,8 +35,9 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
     Uploaded to the Hugging Face hub, the same folder is ``hf-hub:USER/NAME``.
     """
     side = info.architecture.get("image_size", 224)
-    family = info.architecture.get("family", "vit")
-    name, arguments, weights = FAMILIES[family](dict(info.architecture), dict(state))
+    architecture = dict(info.architecture)
+    family, mean, std = (architecture.pop(name) for name in ("family", "mean", "std"))
+    name, arguments, weights = FAMILIES[family](architecture, dict(state))
     config = {
         "architecture": name,
         "num_classes": 0,
@@ -44,8 +46,8 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
             "tag": f"{info.method}-{info.fingerprint[:12]}",
             "num_classes": 0,
             "input_size": [3, side, side],
-            "mean": [0.485, 0.456, 0.406],
-            "std": [0.229, 0.224, 0.225],
+            "mean": mean,
+            "std": std,
             "interpolation": "bicubic",
         },
     }
@@ -60,11 +62,13 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
 
 def vit_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict[str, Any], State]:
     """timm's name, arguments and weights of a ViT."""
+    if architecture.pop("norm_eps") != 1e-6:
+        raise InputError("timm's ViT adds 1e-6 to variances, and this one another value")
     class_token = architecture.pop("class_token")
-    num_registers = architecture.pop("num_registers", 0)
+    num_registers = architecture.pop("num_registers")
     arguments = {
         "img_size": architecture.pop("image_size"),
-        "init_values": 1e-5 if architecture.pop("layer_scale", False) else None,
+        "init_values": 1e-5 if architecture.pop("layer_scale") else None,
         "class_token": class_token,
         "reg_tokens": num_registers,
         "global_pool": "token" if class_token else "avg",

@@ -7,7 +7,6 @@ Example:
 import argparse
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import replace
 
 from selfpatch.backbones.file import load_strictly, read_file, save_backbone
 from selfpatch.backbones.published import Report
@@ -26,11 +25,11 @@ def main() -> None:
     parser.add_argument("--method", help="how it was trained, where the keys do not tell")
     args = parser.parse_args()
     with exit_with_sentence():
-        state, info, report = read_file(args.source, args.network, args.num_heads)
+        state, info, report = read_file(args.source, args.network, args.num_heads, args.method)
         if args.arch is not None:
             check_variant(args.source, info.architecture, args.arch)
         load_strictly(trunk_from(info.architecture), state, args.source)
-        info = save_backbone(args.out, state, replace(info, method=args.method or info.method))
+        info = save_backbone(args.out, state, info)
         print(described(report))
         size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
         print(f"{args.out}: method {info.method}, fingerprint {info.fingerprint[:12]}\n  {size}")
@@ -38,12 +37,12 @@ def main() -> None:
 
 def check_variant(source: str, architecture: dict, variant: str) -> None:
     """Refuse a trunk of another width or depth than the one that was asked for."""
-    wanted = {"family": "vit", **build_trunk(variant).architecture}
-    found = {"family": "vit", **architecture}
+    wanted = build_trunk(variant).architecture
     for name in ("family", "embed_dim", "depth", "depths"):
-        if found.get(name) != wanted.get(name):
+        if architecture.get(name) != wanted.get(name):
             raise InputError(
-                f"{source} is no {variant}: its {name} is {found.get(name)}, not {wanted[name]}"
+                f"{source} is no {variant}: its {name} is {architecture.get(name)}, not"
+                f" {wanted[name]}"
             )
 
 

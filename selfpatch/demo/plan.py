@@ -184,14 +184,11 @@ def finetuning(
         "mmseg": ("ADE20K_ROOT", data.ade20k),
     }[host]
     weights = backbone_file(work_dir.parent)
-    trunk: tuple[str, ...] = (f"model.backbone.init_cfg.checkpoint={weights}",)
-    if method == "dino":  # plain DINO's trunk has a [CLS] token
-        trunk += ("model.backbone.class_token=True",)
     return Step(
         name=name,
         command=(
             *(*program("finetune"), host, path, "--work-dir", str(work_dir)),
-            *("--cfg-options", *trunk, *options),
+            *("--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}", *options),
         ),
         environment=((variable, str(source)),),
         folder=work_dir,

@@ -83,7 +83,7 @@ class Checkpoints(Hook):
             "optimizer": gathered(runner.optim_wrapper.state_dict()),
             "message_hub": {"log_scalars": {}, "runtime_info": {}, "resumed_keys": {}},
             "selfpatch": {
-                "architecture": model.teacher.trunk.architecture,
+                "architecture": architecture_of(model),
                 "method": model.method,
                 "recipe": runner.cfg.pretty_text,
                 **self.provenance,
@@ -121,6 +121,15 @@ class Checkpoints(Hook):
         path = Path(runner.work_dir, "backbone.safetensors")
         info = save_backbone(path, *read_backbone(self.last or newest(runner.work_dir)[0]))
         runner.logger.info(f"backbone file: {path} ({info.method}, {info.fingerprint[:12]})")
+
+
+def architecture_of(model: Any) -> dict[str, Any]:
+    """The teacher's trunk, and how the images that it has seen were normalised."""
+    pixels = model.data_preprocessor
+    mean, std = (
+        [round(v / 255, 6) for v in x.flatten().tolist()] for x in (pixels.mean, pixels.std)
+    )
+    return {**model.teacher.trunk.architecture, "mean": mean, "std": std}
 
 
 def git_state() -> str:

@@ -1,1 +1,10 @@
-"""What mmdetection and mmsegmentation see of this package."""
+"""What mmdetection and mmsegmentation see: ``custom_imports = dict(imports=["selfpatch.hosts"])``.
+
+Importing this registers the backbones, the pyramid's neck, the layer-wise decay of learning rates
+and the hook that writes results, in both hosts. The linear head is mmsegmentation's alone:
+``selfpatch.hosts.linear_head``.
+"""
+
+from selfpatch.hosts import backbones, layer_decay, pyramid, results_file
+
+__all__ = ["backbones", "layer_decay", "pyramid", "results_file"]

@@ -2,7 +2,6 @@
 
 import math
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel
 from mmengine.registry import HOOKS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 
-from selfpatch.backbones.file import BackboneInfo
+from selfpatch.errors import InputError
 from selfpatch.hosts.backbones import HostBackbone
 from selfpatch.models.distributed import unwrapped
 from selfpatch.results.file import TASKS, write_result
@@ -50,17 +49,28 @@ class ResultsFile(Hook):
         """The clock of the run starts here."""
         self.started = time.monotonic()
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note the backbone that was fine-tuned."""
-        checkpoint["meta"]["selfpatch_backbone"] = asdict(backbone(runner).info)
-
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take up the note; a checkpoint without one leaves what is known."""
-        meta = checkpoint.get("meta", {})
-        self.loaded_iterations = meta.get("iter", 0)
-        note = meta.get("selfpatch_backbone")
-        if note is not None:
-            backbone(runner).info = BackboneInfo(**note)
+        """Note how long a model was trained that is tested.
+
+        Raises:
+            InputError: A model is to be tested that the checkpoint does not fill: mmengine would
+                warn, and score weights as they were drawn.
+        """
+        self.loaded_iterations = checkpoint.get("meta", {}).get("iter", 0)
+        if isinstance(runner._train_loop, BaseLoop):  # the backbone itself is strict all the same
+            return
+        wanted = model_of(runner).state_dict()
+        given = checkpoint.get("state_dict", checkpoint)
+        given = {name.removeprefix("module."): value for name, value in given.items()}
+        problems = [f"missing {name}" for name in wanted if name not in given]
+        problems += [f"left over {name}" for name in given if name not in wanted]
+        problems = [p for p in problems if not p.endswith(("num_batches_tracked", "_extra_state"))]
+        if problems:
+            more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+            raise InputError(
+                f"{runner._load_from} does not fill the model: {'; '.join(problems[:4])}{more};"
+                " test it with the config that it was trained with"
+            )
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
         """Write the result of a validation."""
@@ -95,10 +105,16 @@ class ResultsFile(Hook):
         runner.logger.info(f"results file: {path}")
 
 
-def backbone(runner: Runner) -> HostBackbone:
-    """The backbone of the model that is run, be it for a test over several scales."""
+def model_of(runner: Runner) -> Any:
+    """The model that is run, be it for a test over several scales."""
     model = unwrapped(runner.model)
-    return (model.module if isinstance(model, BaseTTAModel) else model).backbone
+    return model.module if isinstance(model, BaseTTAModel) else model
+
+
+def backbone(runner: Runner) -> HostBackbone:
+    """The backbone of the model that is run."""
+    found: HostBackbone = model_of(runner).backbone
+    return found
 
 
 def percent(value: float | None, factor: float) -> float | None:

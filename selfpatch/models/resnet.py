@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 
 from selfpatch.errors import InputError
+from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD
 
 
 class ResNet(nn.Module):
@@ -14,6 +15,8 @@ class ResNet(nn.Module):
 
     Args:
         depth: 50, the one that there is.
+        mean: Mean of the images it was trained on, see :class:`VisionTransformer`.
+        std: Their standard deviation.
 
     Raises:
         InputError: Another depth was asked for.
@@ -29,11 +32,23 @@ class ResNet(nn.Module):
     correspondence_layer = 2
     """The third of four stages, as correspondence papers read a ResNet."""
 
-    def __init__(self, *, depth: int = 50) -> None:
+    def __init__(
+        self,
+        *,
+        depth: int = 50,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+    ) -> None:
         super().__init__()
         if depth != 50:
             raise InputError(f"there is no ResNet of {depth} layers here, only of 50")
-        self.architecture: dict[str, Any] = {"family": "resnet", "depth": 50}
+        self.architecture: dict[str, Any] = {
+            "family": "resnet",
+            "depth": 50,
+            "mean": list(mean),
+            "std": list(std),
+        }
+        self.mean, self.std = tuple(mean), tuple(std)
         resnet = resnet50()
         self.conv1, self.bn1 = resnet.conv1, resnet.bn1
         self.norm = nn.Identity()

@@ -8,6 +8,7 @@ from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 
 from selfpatch.errors import InputError
+from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Swin(nn.Module):
@@ -22,6 +23,8 @@ class Swin(nn.Module):
         window_size: Side of a window, in tokens.
         image_size: Side that the relative positions are laid out for; it stores no positions.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller.
+        mean: Mean of the images it was trained on, see :class:`VisionTransformer`.
+        std: Their standard deviation.
         drop_path_rate: Stochastic depth, rising linearly to this rate.
     """
 
@@ -38,6 +41,8 @@ class Swin(nn.Module):
         window_size: int = 7,
         image_size: int = 224,
         final_norm: bool = False,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
     ) -> None:
         super().__init__()
@@ -49,7 +54,10 @@ class Swin(nn.Module):
             "window_size": window_size,
             "image_size": image_size,
             "final_norm": final_norm,
+            "mean": list(mean),
+            "std": list(std),
         }
+        self.mean, self.std = tuple(mean), tuple(std)
         self.embed_dim = embed_dim * 2 ** (len(depths) - 1)
         self.num_heads = num_heads[-1]
         self.num_layers = len(depths)

@@ -22,12 +22,16 @@ class Trunk(Protocol):
         embed_dim: Width D of the tokens after the last layer.
         patch_size: Pixels from one of these tokens to the next.
         num_prefix_tokens: Tokens before the patches, such as [CLS].
+        mean: Mean of the images that it takes, per channel, in units of 0-1.
+        std: Their standard deviation; images are normalised by both before they come in.
     """
 
     architecture: dict[str, Any]
     embed_dim: int
     patch_size: int
     num_prefix_tokens: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
     @property
     def norm(self) -> nn.Module:
@@ -123,4 +127,4 @@ def build_trunk(variant: str = "vit_small", **overrides: Any) -> Any:
 def trunk_from(architecture: dict[str, Any]) -> Trunk:
     """Build the trunk that a backbone file describes: the inverse of ``trunk.architecture``."""
     arguments = dict(architecture)
-    return FAMILIES[arguments.pop("family", "vit")](**arguments)
+    return FAMILIES[arguments.pop("family")](**arguments)

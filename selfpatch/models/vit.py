@@ -12,6 +12,9 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
 
 class VisionTransformer(nn.Module):
     """A plain ViT that takes images of any size.
@@ -30,6 +33,9 @@ class VisionTransformer(nn.Module):
         final_norm: Own a LayerNorm for the last tokens; applied by the caller, ``vit.norm(...)``.
         num_registers: Learned tokens without position between [CLS] and patches, as DINOv2 has.
         layer_scale: Scale what each block adds, per channel, as DINOv2 does.
+        norm_eps: Added to the variance in every LayerNorm.
+        mean: Mean of the images it was trained on, per channel, in units of 0-1.
+        std: Their standard deviation, likewise; images are normalised by both before they come in.
         drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
         fixed_positions: Do not train the positional embedding; it is made of sines and cosines of
             row and column, as in MoCo-v3.
@@ -49,12 +55,16 @@ class VisionTransformer(nn.Module):
         final_norm: bool = False,
         num_registers: int = 0,
         layer_scale: bool = False,
+        norm_eps: float = 1e-6,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
         fixed_positions: bool = False,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {
+            "family": "vit",
             "embed_dim": embed_dim,
             "depth": depth,
             "num_heads": num_heads,
@@ -63,18 +73,20 @@ class VisionTransformer(nn.Module):
             "mlp_ratio": mlp_ratio,
             "class_token": class_token,
             "final_norm": final_norm,
+            "num_registers": num_registers,
+            "layer_scale": layer_scale,
+            "norm_eps": norm_eps,
+            "mean": list(mean),
+            "std": list(std),
         }
-        if num_registers:
-            self.architecture["num_registers"] = num_registers
-        if layer_scale:
-            self.architecture["layer_scale"] = True
         self.embed_dim, self.num_heads = embed_dim, num_heads
+        self.mean, self.std = tuple(mean), tuple(std)
         self.patch_size = patch_size
         self.num_prefix_tokens = int(class_token) + num_registers
         self.activation_checkpointing = activation_checkpointing
         self.native_grid = image_size // patch_size
 
-        norm_layer = partial(nn.LayerNorm, eps=1e-6)
+        norm_layer = partial(nn.LayerNorm, eps=norm_eps)
         self.patch_embed = PatchEmbed(img_size=None, patch_size=patch_size, embed_dim=embed_dim)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.register_tokens = (
@@ -193,10 +205,14 @@ def init_transformer_weights(module: nn.Module) -> None:
 
 
 def sine_cosine_positions(rows: int, columns: int, embed_dim: int) -> Tensor:
-    """MoCo-v3's fixed positions: (rows * columns, D), a quarter each sin x, cos x, sin y, cos y."""
+    """MoCo-v3's fixed positions: (rows * columns, D), a quarter each sin y, cos y, sin x, cos x.
+
+    Source: ``build_2d_sincos_position_embedding`` of facebookresearch/moco-v3, which calls the row
+    ``w``; MAE's positions have the column first.
+    """
     frequencies = 10000.0 ** -(torch.arange(embed_dim // 4) / (embed_dim // 4))
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
-    angles = [side.flatten()[:, None] * frequencies for side in (x, y)]
+    angles = [side.flatten()[:, None] * frequencies for side in (y, x)]
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from selfpatch.atomic import atomic_write
+from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.errors import InputError
 from selfpatch.results.versions import installed_versions
 
@@ -38,7 +39,7 @@ class Result:
         metrics: Metric name -> value in percent; a value is null where it cannot be computed.
         config: Name of the config that was run.
         dataset: Folder the data was read from.
-        backbone: ``method``, ``source``, ``fingerprint`` and ``architecture`` of the backbone.
+        backbone: What :meth:`BackboneInfo.described` says of the backbone.
         settings: Whatever else changes the number, such as which tokens were read.
         hours: Wall-clock time of the run.
         device: Name of the processor or GPU.
@@ -72,14 +73,12 @@ def write_result(
     """Write one results file atomically, with versions and device filled in."""
     if task not in TASKS:
         raise ValueError(f"task must be one of {', '.join(TASKS)}, not {task!r}")
-    described = asdict(backbone)
-    del described["recipe"]
     result = Result(
         task=task,
         metrics={name: metrics[name] for name in TASKS[task]},
         config=config,
         dataset=dataset,
-        backbone=described,
+        backbone=backbone.described(),
         hours=hours,
         settings=settings or {},
         device=device_name(),
@@ -123,8 +122,12 @@ def check(result: Result) -> None:
         value = result.metrics.get(name)
         if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
             raise ValueError(f"its {name} is {value!r}")
-    if not {"method", "fingerprint"} <= set(result.backbone):
-        raise ValueError("its backbone has no method or no fingerprint")
+    stated = result.backbone
+    if not {"method", "fingerprint", "weights", "architecture"} <= set(stated):
+        raise ValueError("its backbone has no method, fingerprint, weights or architecture")
+    found = fingerprint(stated["weights"], stated["architecture"]) if stated["weights"] else ""
+    if stated["fingerprint"] != found:
+        raise ValueError("its backbone's fingerprint is not that of its weights and architecture")
     if not isinstance(result.settings, dict) or not isinstance(result.hours, int | float):
         raise ValueError("its settings or hours are missing")
 

@@ -38,7 +38,7 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
     trunk = TRUNKS[name]().eval()
     for parameter in trunk.parameters():
         parameter.add_(0.1 * torch.randn_like(parameter))
-    info = BackboneInfo(trunk.architecture, "dino", "test", fingerprint="f")
+    info = BackboneInfo(trunk.architecture, "dino", "test", weights="w")
     export_timm(tmp_path / "model", trunk.state_dict(), info)
     side = trunk.architecture.get("image_size", 64)
     images = torch.randn(2, 3, side, side)
@@ -71,11 +71,11 @@ def test_onnx_gives_equal_tokens_at_any_size_and_knows_its_origin(name, tmp_path
     trunk = trunk.eval()
     for parameter in trunk.parameters():
         parameter.data.add_(0.1 * torch.randn_like(parameter))
-    info = BackboneInfo(trunk.architecture, "dino", "test", fingerprint="f")
+    info = BackboneInfo(trunk.architecture, "dino", "test", weights="w")
     assert export_onnx(tmp_path / "m.onnx", trunk, info) < 1e-5
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     about = json.loads(session.get_modelmeta().custom_metadata_map["selfpatch"])
-    assert about["fingerprint"] == "f"
+    assert about["fingerprint"] == info.fingerprint
     images = torch.randn(2, 3, 64, 352)  # a size that the export itself did not try
     with torch.no_grad():
         own = trunk.norm(trunk(images)).numpy()

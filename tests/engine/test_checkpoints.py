@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from selfpatch.backbones.file import fingerprint
+from selfpatch.backbones.file import digest
 from selfpatch.engine.checkpoints import damage_of, find_checkpoint, newest
 from selfpatch.errors import InputError
 from tests.engine.tiny_pretraining import ACCUMULATED, EVERY_STEP, KEEP_ALL, train, weights
@@ -27,7 +27,7 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_is_used(
     train("demo_dino.py", images, damaged, resume=True, **KEEP_ALL)
     assert "epoch_2.pth (its content does not fit its checksum)" in capsys.readouterr().err
     expected, found = (weights(folder, "epoch_2.pth") for folder in (whole, damaged))
-    assert fingerprint(found) == fingerprint(expected)
+    assert digest(found) == digest(expected)
 
 
 class Hostile:

@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from selfpatch.backbones.file import fingerprint
+from selfpatch.backbones.file import digest
 from selfpatch.engine.checkpoints import newest
 from tests import ROOT
 from tests.engine.tiny_pretraining import (
@@ -102,7 +102,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     run(programs, config, images, stopped, options, processes, resume=True)
     run(programs, config, images, tmp_path / "whole", options, processes)
     whole, resumed = (weights(tmp_path / name, last) for name in ("whole", "stopped"))
-    assert fingerprint(resumed) == fingerprint(whole)
+    assert digest(resumed) == digest(whole)
 
 
 @pytest.mark.parametrize(("config", "start"), [("demo_selfpatch.py", torchrun), (MOBY, run)])
@@ -163,6 +163,6 @@ def test_a_run_in_low_precision_resumes_with_its_loss_scale(precision, images, t
     shutil.copy(whole / "epoch_1.pth", resumed)
     train("demo_selfpatch.py", images, resumed, resume=True, **options)
     expected, found = (weights(folder, "epoch_2.pth") for folder in (whole, resumed))
-    assert fingerprint(found) == fingerprint(expected)
+    assert digest(found) == digest(expected)
     exact = weights(train("demo_selfpatch.py", images, tmp_path / "fp32"), "epoch_2.pth")
-    assert fingerprint(exact) != fingerprint(expected)
+    assert digest(exact) != digest(expected)

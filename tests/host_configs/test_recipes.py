@@ -32,7 +32,7 @@ def test_detection_recipe_is_the_references():
     assert cfg.train_dataloader.batch_size == 1
     assert cfg.model.backbone.drop_path_rate == 0.05
     variant = config("mmdet_configs/mask-rcnn_selfpatch-vit-s16-8heads_fpn_1x_coco.py")
-    assert variant.model.backbone == {**cfg.model.backbone, "num_heads": 8}
+    assert variant.model.backbone == {**cfg.model.backbone, "override": {"num_heads": 8}}
 
 
 @pytest.mark.parametrize(

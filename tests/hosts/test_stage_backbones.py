@@ -66,14 +66,27 @@ def test_pretrained_weights_are_the_files(trunk, make, tmp_path):
 
 def test_a_file_of_another_family_or_size_is_refused(tmp_path):
     vit = file_of(build_trunk("vit_tiny", depth=1), tmp_path)
-    for model in (swin(init_cfg=vit), SelfPatchResNet(init_cfg=vit)):
-        with pytest.raises(InputError, match=r"holds a vit, but the backbone is a"):
-            model.init_weights()
-    model = swin(init_cfg=file_of(Swin(**{**SWIN, "depths": (1, 1, 2, 1)}), tmp_path))
-    with pytest.raises(InputError, match=r"left over layers\.2\.blocks\.1"):
-        model.init_weights()
-    with pytest.raises(InputError, match="no Swin variant"):
+    for make in (swin, SelfPatchResNet):
+        with pytest.raises(InputError, match=r"holds a vit, and SelfPatch\w+ is a"):
+            make(init_cfg=vit)
+    deeper = file_of(Swin(**{**SWIN, "depths": (1, 1, 2, 1)}), tmp_path)
+    with pytest.raises(InputError, match=r"has \[1, 1, 2, 1\] blocks per stage, the config says"):
+        swin(init_cfg=deeper)
+    with pytest.raises(InputError, match="no variant 'swin_huge' of swin"):
         SelfPatchSwin("swin_huge")
+
+
+@pytest.mark.parametrize("norm_cfg", [{"type": "GN", "num_groups": 32}, {"type": "BN", "eps": 1}])
+def test_a_norm_that_the_weights_are_not_made_for_is_refused(norm_cfg):
+    with pytest.raises(InputError, match="weights are those of batch norms"):
+        SelfPatchResNet(norm_cfg=norm_cfg)
+
+
+def test_batch_norms_need_not_train():
+    model = SelfPatchResNet(frozen_stages=-1, norm_cfg={"type": "BN", "requires_grad": False})
+    trained = {name for name, p in model.train().named_parameters() if p.requires_grad}
+    assert trained
+    assert not any("bn" in name or "downsample.1" in name for name in trained)
 
 
 def frozen(model: HostBackbone) -> set[str]:

@@ -2,10 +2,12 @@
 
 import argparse
 import math
+from typing import Any
 
 import pytest
 import torch
 from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import get_state_dict, load_state_dict, weights_to_cpu
 
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.errors import InputError
@@ -13,7 +15,7 @@ from selfpatch.hosts.backbones import SelfPatchViT
 from selfpatch.models.trunks import build_trunk
 
 SIZES = {"variant": "vit_tiny", "depth": 4, "image_size": 64, "out_indices": (0, 1, 2, 3)}
-NORM = {"norm_cfg": {"type": "BN"}}
+NORM: dict[str, Any] = {"norm_cfg": {"type": "BN"}}
 
 
 def backbone(**options) -> SelfPatchViT:
@@ -98,12 +100,117 @@ def test_pretrained_weights_are_the_files_and_survive_initialisation(layout, tmp
     assert not model.trunk.pos_embed.any()
 
 
-def test_a_checkpoint_of_another_architecture_is_refused_with_a_list(tmp_path):
-    vit = build_trunk("vit_small", depth=2, image_size=64)
+TRUNKS: dict[str, dict[str, Any]] = {
+    "SelfPatch": {},
+    "DINO": {"class_token": True, "final_norm": True},
+    "MoCo-v3": {"class_token": True, "final_norm": True, "num_heads": 12},
+    "DINOv2": {"class_token": True, "final_norm": True, "num_registers": 4, "layer_scale": True,
+               "patch_size": 14, "image_size": 56},
+}  # fmt: skip
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", TRUNKS)
+def test_a_config_that_names_a_file_and_nothing_else_computes_as_the_file_says(name, tmp_path):
+    vit = build_trunk("vit_tiny", **{"depth": 6, "image_size": 64, **TRUNKS[name]}).eval()
     path = checkpoint_of(vit, "backbone file", tmp_path)
-    model = backbone(init_cfg={"type": "Pretrained", "checkpoint": path})
-    with pytest.raises(InputError, match=r"does not fit .* missing blocks\.2"):
+    model = SelfPatchViT(init_cfg={"type": "Pretrained", "checkpoint": path}, **NORM)
+    model.init_weights()
+    images = torch.randn(1, 3, 8 * vit.patch_size, 6 * vit.patch_size)
+    assert model.out_indices == (1, 2, 3, 5)
+    for ours, files in zip(
+        model.eval().trunk.layer_maps(images, [1, 5]), vit.layer_maps(images, [1, 5]), strict=True
+    ):
+        assert ours.equal(files)
+
+
+@pytest.mark.parametrize(
+    ("stated", "sentence"),
+    [
+        ({"num_heads": 6}, "has 12 heads, the config says 6 heads; leave it out"),
+        ({"patch_size": 8}, "has patches of 16 pixels, the config says patches of 8 pixels"),
+        ({"class_token": False}, r"has a \[CLS\] token, the config says no \[CLS\] token"),
+        ({"variant": "vit_small"}, "has width 192, the config says width 384"),
+        ({"variant": "vit_tiny"}, "has 4 blocks, the config says 12 blocks"),
+        ({"num_registers": 4}, "has 0 registers, the config says 4 registers"),
+        ({"out_indices": (3, 5, 7, 11)}, "ask for blocks beyond the trunk's 4"),
+    ],
+)
+def test_a_config_that_states_something_else_than_the_file_is_refused(stated, sentence, tmp_path):
+    vit = build_trunk("vit_tiny", depth=4, image_size=64, **TRUNKS["MoCo-v3"])
+    path = checkpoint_of(vit, "backbone file", tmp_path)
+    with pytest.raises(InputError, match=sentence):
+        SelfPatchViT(init_cfg={"type": "Pretrained", "checkpoint": path}, **NORM, **stated)
+
+
+def test_what_is_changed_on_purpose_is_another_backbone(tmp_path):
+    """The reference computes with 8 heads what was trained with 6."""
+    vit = build_trunk("vit_tiny", depth=4, image_size=64)
+    path = checkpoint_of(vit, "backbone file", tmp_path)
+    found = []
+    for override in (None, {"num_heads": 6}):
+        model = SelfPatchViT(
+            override=override, init_cfg={"type": "Pretrained", "checkpoint": path}, **NORM
+        )
         model.init_weights()
+        found.append((model.trunk.num_heads, model.info.fingerprint))
+    assert [heads for heads, _ in found] == [3, 6]
+    assert found[0][1] != found[1][1]
+
+
+def test_a_missing_file_is_named(tmp_path):
     model = backbone(init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "none.pth")})
     with pytest.raises(InputError, match=r"none\.pth does not exist"):
         model.init_weights()
+
+
+def fine_tuned(tmp_path, **options) -> tuple[SelfPatchViT, dict]:
+    """A backbone that was trained a little, and the checkpoint of a model with it."""
+    vit = build_trunk("vit_tiny", depth=4, image_size=64, **TRUNKS["MoCo-v3"])
+    path = checkpoint_of(vit, "backbone file", tmp_path)
+    model = SelfPatchViT(init_cfg={"type": "Pretrained", "checkpoint": path}, **NORM)
+    model.init_weights()
+    with torch.no_grad():
+        model.trunk.pos_embed += 1
+    state = get_state_dict(torch.nn.ModuleDict({"backbone": model}))
+    torch.save({"state_dict": weights_to_cpu(state)}, tmp_path / "epoch_1.pth")
+    return model, torch.load(tmp_path / "epoch_1.pth", weights_only=True)["state_dict"]
+
+
+@torch.no_grad()
+def test_a_checkpoint_says_which_backbone_it_holds_where_the_config_does_not(tmp_path):
+    """As in the hosts' inferencers, which take the file out of the config."""
+    trained, state = fine_tuned(tmp_path)
+    model = torch.nn.ModuleDict({"backbone": SelfPatchViT(**NORM)})
+    load_state_dict(model, state)
+    images = torch.randn(1, 3, 64, 64)
+    for ours, theirs in zip(model.eval()["backbone"](images), trained.eval()(images), strict=True):
+        assert ours.equal(theirs)
+    assert model["backbone"].info == trained.info
+    with pytest.raises(InputError, match="to train it on, name its file"):
+        model.train()
+
+
+def test_a_checkpoint_without_a_note_is_unknown_whatever_init_cfg_named(tmp_path):
+    trained, state = fine_tuned(tmp_path)
+    del state["backbone._extra_state"]
+    load_state_dict(torch.nn.ModuleDict({"backbone": trained}), state)
+    assert trained.info.method == "unknown"
+    assert not trained.info.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda s: s.pop("backbone.trunk.cls_token"), "missing trunk.cls_token"),
+        (lambda s: s.update({"backbone.extra": torch.zeros(1)}), "left over extra"),
+        (lambda s: s.update({"backbone.trunk.cls_token": torch.zeros(1, 1, 7)}), "instead of"),
+        (lambda s: s.clear(), "missing trunk"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fill_the_backbone_is_refused(change, sentence, tmp_path):
+    """The hosts load without being strict, and would go on with a warning."""
+    trained, state = fine_tuned(tmp_path)
+    change(state)
+    with pytest.raises(InputError, match=sentence):
+        load_state_dict(torch.nn.ModuleDict({"backbone": trained}), state)

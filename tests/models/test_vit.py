@@ -10,10 +10,11 @@ from selfpatch.models.vit import sine_cosine_positions
 
 
 def test_positions_of_sines_and_cosines_by_hand():
+    """MoCo-v3's: the first half of a position tells its row."""
     positions = sine_cosine_positions(2, 3, 8).view(2, 3, 8)
     frequencies = [1.0, 10000.0**-0.5]
-    waves = [f(2 * w) for f in (math.sin, math.cos) for w in frequencies]
-    waves += [f(1 * w) for f in (math.sin, math.cos) for w in frequencies]
+    waves = [f(1 * w) for f in (math.sin, math.cos) for w in frequencies]
+    waves += [f(2 * w) for f in (math.sin, math.cos) for w in frequencies]
     assert positions[1, 2].tolist() == pytest.approx(waves, abs=1e-6)
 
 

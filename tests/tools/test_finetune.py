@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
@@ -116,12 +115,33 @@ def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
     assert tested["settings"]["iterations"] == 4
 
 
-def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, tmp_path):
-    config = str(ROOT / HOSTS["mmseg"][0])
-    model = tmp_path / "model.pth"
+@pytest.fixture(scope="module")
+def segmenter(weights, run, tmp_path_factory) -> Path:
+    """A checkpoint of Semantic FPN after two iterations."""
+    folder = tmp_path_factory.mktemp("segmenter")
+    command = [str(ROOT / "tools/finetune.py"), "mmseg", str(ROOT / HOSTS["mmseg"][0])]
+    options = [f"model.backbone.init_cfg.checkpoint={weights}", *HOSTS["mmseg"][3]]
+    options += HOSTS["mmseg"][4]
+    done = run("mmseg", [*command, "--work-dir", str(folder), "--cfg-options", *options], folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder / "iter_2.pth"
+
+
+def test_a_checkpoint_of_another_model_is_never_scored(segmenter, run, tmp_path):
+    """mmengine would warn, and test UperNet's head as it was drawn."""
+    config = str(ROOT / "mmseg_configs/upernet_selfpatch-small_ade20k-128x128.py")
+    command = [stock_tool("mmseg", "test.py"), config, str(segmenter), "--work-dir", "work"]
+    done = run("mmseg", command, tmp_path)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "iter_2.pth does not fill the model: missing decode_head.psp_modules" in last
+    assert not (tmp_path / "work/results.json").exists()
+
+
+def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, segmenter, tmp_path):
+    config, model = str(ROOT / HOSTS["mmseg"][0]), segmenter
     small = ["val_dataloader.dataset.indices=1", "test_dataloader.dataset.indices=1"]
     small += [f"tta_pipeline.1.transforms.0.{i}.scale=(128,{16 * i + 32})" for i in range(6)]
-    torch.save({"state_dict": {}, "meta": {}}, model)
     command = [stock_tool("mmseg", "test.py"), config, str(model), "--tta"]
     line = [sys.executable, *command, "--work-dir", "work", "--cfg-options", *small]
     environment = {**os.environ, "ADE20K_ROOT": str(data / "ade20k")}
@@ -138,7 +158,7 @@ def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, tmp_path):
         (["nothing.py"], "the config nothing.py does not exist"),
         ([HOSTS["mmdet"][0], "model.backbone.init_cfg.checkpoint=none.pth"], "none.pth does not"),
         ([HOSTS["mmdet"][0], "model.backbone.patchsize=8"], "patchsize"),
-        ([HOSTS["mmdet"][0], "model.backbone.patch_size=8"], "does not fit this backbone"),
+        ([HOSTS["mmdet"][0], "model.backbone.patch_size=8"], "the config says patches of 8"),
         ([HOSTS["mmdet"][0], "model.type=MaskRCN"], "MaskRCN is not in the"),
     ],
 )
