@@ -37,10 +37,11 @@ class LayerDecay(DefaultOptimWrapperConstructor):
         super().add_params(params, module, prefix, **kwargs)
         if prefix:  # a part of the model
             return
-        scales = layer_scales(module.backbone.trunk, self.decay_rate)
+        model: Any = module
+        scales = layer_scales(model.backbone.trunk, self.decay_rate)
         for group in params:
             scale = scales.get(id(group["params"][0]), 1.0)
-            rate: float = group.get("lr", self.base_lr)
+            rate: Any = group.get("lr", self.base_lr)
             group["lr"] = rate * scale
 
 
