@@ -31,7 +31,7 @@ from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.models.trunks import Trunk
-from selfpatch.results.file import write_result
+from selfpatch.results.file import described_data, write_result
 
 
 def main() -> None:
@@ -141,10 +141,12 @@ def run(args: argparse.Namespace) -> list[str]:
             task="davis2017",
             metrics=metrics,
             config="davis_eval",
-            dataset=str(args.davis.resolve()),
+            dataset=described_data(
+                str(args.davis), [name for name in finished if name not in unscored], "sequences"
+            ),
             backbone=info,
             hours=seconds / 3600,
-            settings={**asdict(settings), "sequences": len(finished) - len(unscored)},
+            settings=asdict(settings),
         )
     return failures + unscored
 

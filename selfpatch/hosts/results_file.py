@@ -11,52 +11,64 @@ from mmengine.model import BaseTTAModel
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
+from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
 from selfpatch.hosts.backbones import HostBackbone
+from selfpatch.hosts.settings import data_of, test_settings, training_settings
 from selfpatch.models.distributed import unwrapped
 from selfpatch.results.file import TASKS, write_result
 
-COCO = {"AP-box": ("coco/bbox_mAP", 100), "AP-mask": ("coco/segm_mAP", 100)}
-ADE20K = {"mIoU": ("mIoU", 1)}
 HOST_METRICS = {
-    task: COCO if task.startswith("coco-") else ADE20K
-    for task in TASKS
-    if task.startswith(("coco-", "ade20k-"))
+    "AP-box": ("coco/bbox_mAP", 100),
+    "AP-mask": ("coco/segm_mAP", 100),
+    "mIoU": ("mIoU", 1),
 }
-"""Task -> our metric -> the host's name for it and what turns its value into percent."""
+"""Our metric -> the host's name for it and what turns its value into percent."""
 
 
 @HOOKS.register_module()
 class ResultsFile(Hook):
     """Write ``results.json`` into the work dir after each validation and test; the last one stays.
 
-    Which backbone a model was fine-tuned from is kept in its checkpoints, so that a test alone
-    knows it too.
+    How a model was trained, and for how long, is kept in its checkpoints, so that the result of a
+    test alone says it too.
 
     Args:
-        task: A key of :data:`selfpatch.results.file.TASKS`.
+        task: A key of :data:`selfpatch.results.file.TASKS`, or a name of your own, for any detector
+            or segmenter and any data; its metrics are then those that the host computes.
     """
 
     priority = "LOW"
 
     def __init__(self, task: str) -> None:
         self.task = task
-        self.metrics = HOST_METRICS[task]
         self.started = time.monotonic()
+        self.before: dict[str, Any] = {}
+        """Hours and settings of the training that a loaded checkpoint comes from."""
         self.loaded_iterations = 0
 
     def before_run(self, runner: Runner) -> None:
         """The clock of the run starts here."""
         self.started = time.monotonic()
 
+    def before_train(self, runner: Runner) -> None:
+        """Note how this training is set."""
+        hours = self.before.get("hours", 0.0) if runner._resume else 0.0
+        settings = training_settings(runner.cfg, runner.train_dataloader.dataset)
+        self.before = {"hours": hours, "settings": settings}
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the note beside the weights."""
+        checkpoint["meta"]["selfpatch"] = {**self.before, "hours": self.hours()}
+
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note how long a model was trained that is tested.
+        """Take up the note; refuse to test a model that the checkpoint does not fill.
 
         Raises:
-            InputError: A model is to be tested that the checkpoint does not fill: mmengine would
-                warn, and score weights as they were drawn.
+            InputError: mmengine would warn, and score weights as they were drawn.
         """
-        self.loaded_iterations = checkpoint.get("meta", {}).get("iter", 0)
+        meta = checkpoint.get("meta", {})
+        self.before, self.loaded_iterations = meta.get("selfpatch", {}), meta.get("iter", 0)
         if isinstance(runner._train_loop, BaseLoop):  # the backbone itself is strict all the same
             return
         wanted = model_of(runner).state_dict()
@@ -73,34 +85,39 @@ class ResultsFile(Hook):
             )
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
-        """Write the result of a validation."""
-        self._write(runner, metrics or {}, runner.val_dataloader.dataset)
+        """Write the result of a validation; a training run does not end because that fails."""
+        try:
+            self._write(runner, metrics or {}, "val")
+        except Exception as error:
+            if not isinstance(runner._train_loop, BaseLoop):
+                raise
+            runner.logger.warning(f"no results file was written: {type(error).__name__}: {error}")
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
         """Write the result of a test."""
-        self._write(runner, metrics or {}, runner.test_dataloader.dataset)
+        self._write(runner, metrics or {}, "test")
+
+    def hours(self) -> float:
+        """Of this run, and of the runs that it goes on from."""
+        return self.before.get("hours", 0.0) + (time.monotonic() - self.started) / 3600
 
     @master_only
-    def _write(self, runner: Runner, metrics: dict[str, Any], dataset: Any) -> None:
+    def _write(self, runner: Runner, metrics: dict[str, Any], split: str) -> None:
         path = Path(runner.work_dir, "results.json")
-        found = {
-            ours: percent(metrics.get(theirs), factor)
-            for ours, (theirs, factor) in self.metrics.items()
-        }
-        # A test alone trains nothing: its model was trained for what its checkpoint says.
-        settings: dict[str, Any] = {"iterations": runner.iter or self.loaded_iterations}
-        settings["images"] = len(dataset)
-        if isinstance(unwrapped(runner.model), BaseTTAModel):
-            settings["test"] = "multi-scale, flipped"
+        several_scales = isinstance(unwrapped(runner.model), BaseTTAModel)
         write_result(
             path,
             task=self.task,
-            metrics=found,
+            metrics=measured(self.task, metrics),
             config=Path(runner.cfg.filename or "").name,
-            dataset=str(dataset.data_root),
-            backbone=backbone(runner).info,
-            hours=(time.monotonic() - self.started) / 3600,
-            settings=settings,
+            dataset=data_of(getattr(runner, f"{split}_dataloader").dataset),
+            backbone=info_of(runner),
+            hours=self.hours(),
+            settings={
+                "iterations": runner.iter or self.loaded_iterations,
+                "training": self.before.get("settings", "unknown"),
+                "test": test_settings(runner.cfg, split, several_scales),
+            },
         )
         runner.logger.info(f"results file: {path}")
 
@@ -111,10 +128,21 @@ def model_of(runner: Runner) -> Any:
     return model.module if isinstance(model, BaseTTAModel) else model
 
 
-def backbone(runner: Runner) -> HostBackbone:
-    """The backbone of the model that is run."""
-    found: HostBackbone = model_of(runner).backbone
-    return found
+def info_of(runner: Runner) -> BackboneInfo:
+    """What the model's backbone is; nothing is known of one that is not ours."""
+    backbone = model_of(runner).backbone
+    if isinstance(backbone, HostBackbone):
+        return backbone.info
+    return BackboneInfo({}, method=type(backbone).__name__, source="")
+
+
+def measured(task: str, metrics: dict[str, Any]) -> dict[str, float | None]:
+    """The metrics of a task in percent; of a user's own, those that are known, or else all."""
+    names = TASKS.get(task) or [n for n, (host, _) in HOST_METRICS.items() if host in metrics]
+    if not names:
+        return {name: float(v) for name, v in metrics.items() if isinstance(v, int | float)}
+    found = {name: HOST_METRICS[name] for name in names}
+    return {name: percent(metrics.get(host), factor) for name, (host, factor) in found.items()}
 
 
 def percent(value: float | None, factor: float) -> float | None:

@@ -1,5 +1,6 @@
 """Metrics of one task -> one results file, and back."""
 
+import hashlib
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.errors import InputError
+from selfpatch.results.settings import flat
 from selfpatch.results.versions import installed_versions
 
 if TYPE_CHECKING:
@@ -35,12 +37,12 @@ class Result:
     """What one task gave for one backbone.
 
     Attributes:
-        task: A key of :data:`TASKS`.
+        task: A key of :data:`TASKS`, or a name of the user's own.
         metrics: Metric name -> value in percent; a value is null where it cannot be computed.
         config: Name of the config that was run.
-        dataset: Folder the data was read from.
+        dataset: What was tested on, see :func:`described_data`.
         backbone: What :meth:`BackboneInfo.described` says of the backbone.
-        settings: Whatever else changes the number, such as which tokens were read.
+        settings: Whatever else changes the number, by dotted name, of training and of test.
         hours: Wall-clock time of the run.
         device: Name of the processor or GPU.
         versions: Package -> version, see :func:`selfpatch.results.versions.installed_versions`.
@@ -50,7 +52,7 @@ class Result:
     task: str
     metrics: dict[str, float | None]
     config: str
-    dataset: str
+    dataset: dict[str, Any]
     backbone: dict[str, Any]
     hours: float
     settings: dict[str, Any] = field(default_factory=dict)
@@ -65,22 +67,20 @@ def write_result(
     task: str,
     metrics: dict[str, float | None],
     config: str,
-    dataset: str,
+    dataset: dict[str, Any],
     backbone: "BackboneInfo",
     hours: float,
     settings: dict[str, Any] | None = None,
 ) -> Result:
     """Write one results file atomically, with versions and device filled in."""
-    if task not in TASKS:
-        raise ValueError(f"task must be one of {', '.join(TASKS)}, not {task!r}")
     result = Result(
         task=task,
-        metrics={name: metrics[name] for name in TASKS[task]},
+        metrics={name: metrics[name] for name in TASKS.get(task, metrics)},
         config=config,
         dataset=dataset,
         backbone=backbone.described(),
         hours=hours,
-        settings=settings or {},
+        settings=flat(settings or {}),
         device=device_name(),
         versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -88,6 +88,22 @@ def write_result(
     with atomic_write(path, "w") as file:
         json.dump(asdict(result), file, indent=1)
     return result
+
+
+def described_data(path: str, names: Iterable[str], unit: str) -> dict[str, Any]:
+    """Data as results know them: by what they hold, not by where they lie.
+
+    Args:
+        path: Their folder, for people to read.
+        names: Name of each image or sequence.
+        unit: What they are: ``images`` or ``sequences``.
+
+    Returns:
+        ``path``, ``count``, ``unit`` and ``names``, the SHA-256 of all names.
+    """
+    listed = sorted(names)
+    found = hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    return {"path": path, "count": len(listed), "unit": unit, "names": found}
 
 
 def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
@@ -116,9 +132,7 @@ def check(result: Result) -> None:
     Raises:
         ValueError: Says which value is wrong.
     """
-    if result.task not in TASKS:
-        raise ValueError(f"its task {result.task!r} is unknown")
-    for name in TASKS[result.task]:
+    for name in TASKS.get(result.task, result.metrics):
         value = result.metrics.get(name)
         if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
             raise ValueError(f"its {name} is {value!r}")
@@ -128,6 +142,8 @@ def check(result: Result) -> None:
     found = fingerprint(stated["weights"], stated["architecture"]) if stated["weights"] else ""
     if stated["fingerprint"] != found:
         raise ValueError("its backbone's fingerprint is not that of its weights and architecture")
+    if not {"path", "count", "unit", "names"} <= set(result.dataset):
+        raise ValueError("it does not say what its data hold")
     if not isinstance(result.settings, dict) or not isinstance(result.hours, int | float):
         raise ValueError("its settings or hours are missing")
 

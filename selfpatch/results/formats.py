@@ -19,7 +19,7 @@ def clock(seconds: float) -> str:
 def sources(table: Table) -> list[str]:
     """Where each published number of the table stands."""
     known = {
-        f"{row.task.split(' (')[0]}, {row.metric}: {row.published.source}"
+        f"{row.task.split(' (')[0]}, {row.metric}: {row.published.source}; {row.published.setting}"
         for row in table.rows
         if row.published
     }
@@ -79,8 +79,11 @@ def to_markdown(table: Table) -> str:
     text = "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
     )
-    notes = [*table.notes, "Sources: " + "; ".join(sources(table)) + "."]
-    return text + "\n\n" + "\n\n".join(notes) + "\n"
+    published = "\n".join(f"- {line}" for line in sources(table))
+    parts = [text, *table.notes, f"Sources of the published numbers:\n\n{published}"]
+    if table.origins:
+        parts.append(f"Where the numbers come from:\n\n```\n{origins_text(table)}\n```")
+    return "\n\n".join(parts) + "\n"
 
 
 def to_html(table: Table) -> str:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from selfpatch.results.file import TASKS, Result
-from selfpatch.results.published import PUBLISHED, PUBLISHED_SETTING, Published
+from selfpatch.results.published import PUBLISHED, PUBLISHED_SETTING, WHOLE, Published
+from selfpatch.results.settings import Settings, difference, digest
 
 NONE = "-"
 COMPARED_METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
@@ -83,8 +83,8 @@ ORIGIN_HEADER = ("task", "backbone", "config", "data", "settings", "device", "ve
 def build_table(results: Iterable[Result]) -> Table:
     """Arrange results; of several for the same backbone and the same setting the newest counts.
 
-    Results of different configs, data or settings stand in rows of their own: they are never
-    subtracted from each other.
+    Results on different data or with different settings stand in rows of their own, which name what
+    differs: they are never subtracted from each other.
     """
     newest: dict[tuple[object, ...], Result] = {}
     results = list(results)
@@ -93,15 +93,15 @@ def build_table(results: Iterable[Result]) -> Table:
     kept = list(newest.values())
     columns = backbone_columns(kept)
     rows = []
-    for task, metrics in TASKS.items():
-        ours = [result for result in kept if result.task == task]
-        if not ours and not any((task, metric) in PUBLISHED for metric in metrics):
-            continue
-        settings = sorted({setting(result) for result in ours}) or [("", "", "")]
-        for chosen in settings:
-            found = {backbone_key(r): r.metrics for r in ours if setting(r) == chosen}
-            name = TASK_NAMES[task] + distinction(chosen, settings)
-            rows += [task_row(name, task, metric, found, columns) for metric in metrics]
+    for task in tasks_of(kept):
+        groups: dict[tuple[str, str], list[Result]] = {}
+        for result in sorted((r for r in kept if r.task == task), key=setting):
+            groups.setdefault(setting(result), []).append(result)
+        if not groups:
+            rows += task_rows(task, [], [], columns)
+        for group in groups.values():
+            others = [other[0] for other in groups.values() if other is not group]
+            rows += task_rows(task, group, others, columns)
     notes = [f"Published numbers belong to {PUBLISHED_SETTING}. They are no target for this table."]
     if len(results) > len(kept):
         left_out = len(results) - len(kept)
@@ -110,18 +110,49 @@ def build_table(results: Iterable[Result]) -> Table:
     return Table(tuple(columns.values()), tuple(rows), origins, tuple(notes))
 
 
-def distinction(chosen: tuple[str, str, str], settings: list[tuple[str, str, str]]) -> str:
-    """What of config, data and settings tells one row from the others of its task."""
-    parts = [part for place, part in enumerate(chosen[:2]) if len({s[place] for s in settings}) > 1]
-    own = chosen[2].split(", ")
-    shared = set(own).intersection(*(s[2].split(", ") for s in settings))
-    parts += [part for part in own if part not in shared]
+def tasks_of(results: Sequence[Result]) -> list[str]:
+    """Tasks that get rows: known ones with results or published numbers, then those of users."""
+    found = {result.task for result in results}
+    known = [t for t, metrics in TASKS.items() if t in found or (t, metrics[0]) in PUBLISHED]
+    return known + sorted(found - set(TASKS))
+
+
+def task_rows(
+    task: str, group: Sequence[Result], others: Sequence[Result], columns: dict[str, str]
+) -> list[Row]:
+    """The rows of a task for results of one setting; ``others`` have each another one."""
+    name = TASK_NAMES.get(task, task)
+    found = {backbone_key(result): result.metrics for result in group}
+    whole = True
+    if group:
+        name += distinction(group[0], others)
+        whole = not share(group[0])
+    metrics = TASKS.get(task) or tuple(group[0].metrics)
+    return [
+        metric_row(name, metric, found, columns, PUBLISHED.get((task, metric)) if whole else None)
+        for metric in metrics
+    ]
+
+
+def share(result: Result) -> str:
+    """``2 of 30 sequences`` where a result is one of part of a data set; else nothing."""
+    whole = WHOLE.get(result.task) or WHOLE.get(result.task.split("-")[0])
+    count, unit = result.dataset["count"], result.dataset["unit"]
+    return "" if whole in (None, count) else f"{count} of {whole} {unit}"
+
+
+def distinction(own: Result, others: Sequence[Result]) -> str:
+    """What of data and settings tells one row from the others of its task."""
+    parts = [share(own)] if share(own) else []
+    if any(other.dataset["names"] != own.dataset["names"] for other in others) and not parts:
+        parts.append(f"data {own.dataset['path']}")
+    parts += difference(own.settings, [other.settings for other in others])
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def setting(result: Result) -> tuple[str, str, str]:
-    """What two results must share to be compared: config, data and settings."""
-    return result.config, result.dataset, described(result.settings)
+def setting(result: Result) -> tuple[str, str]:
+    """What two results must share to be compared: names of the data, and all settings."""
+    return result.dataset["names"], digest(result.settings)
 
 
 def slot(result: Result) -> tuple[object, ...]:
@@ -129,13 +160,11 @@ def slot(result: Result) -> tuple[object, ...]:
     return result.task, setting(result), backbone_key(result)
 
 
-def described(settings: dict[str, Any]) -> str:
-    """``name=value`` of all settings, those in groups included."""
-    parts = [
-        described(value) if isinstance(value, dict) else f"{name}={value}"
-        for name, value in sorted(settings.items())
-    ]
-    return ", ".join(part for part in parts if part)
+def described(settings: Settings) -> str:
+    """All settings where they are few, else their digest: the results file has them all."""
+    if len(settings) > 12:
+        return f"setting {digest(settings)[:8]}, {len(settings)} values in the results file"
+    return ", ".join(f"{name}={value}" for name, value in sorted(settings.items()))
 
 
 def backbone_key(result: Result) -> str:
@@ -163,12 +192,12 @@ def backbone_columns(results: Sequence[Result]) -> dict[str, str]:
     return columns
 
 
-def task_row(
+def metric_row(
     name: str,
-    task: str,
     metric: str,
     found: dict[str, dict[str, float | None]],
     columns: dict[str, str],
+    published: Published | None,
 ) -> Row:
     """One row; the difference is left out where it is not clear between which two backbones."""
     values = {key: found.get(key, {}).get(metric) for key in columns}
@@ -183,14 +212,13 @@ def task_row(
     difference = None
     if [len(side) for side in pair] == [1, 1]:
         difference = pair[1][0] - pair[0][0]
-    published = PUBLISHED.get((task, metric))
     return Row(name, metric, tuple(values.values()), difference, published)
 
 
 def order(result: Result, columns: dict[str, str]) -> tuple[object, ...]:
     """Tasks in the order of the table, then backbones in the order of its columns."""
     return (
-        list(TASKS).index(result.task),
+        (*TASKS, result.task).index(result.task),
         setting(result),
         list(columns).index(backbone_key(result)),
     )
@@ -199,10 +227,10 @@ def order(result: Result, columns: dict[str, str]) -> tuple[object, ...]:
 def origin(result: Result, columns: dict[str, str]) -> tuple[str, ...]:
     """How a number was made, under :data:`ORIGIN_HEADER`."""
     return (
-        TASK_NAMES[result.task],
+        TASK_NAMES.get(result.task, result.task),
         f"{columns[backbone_key(result)]} {result.backbone['fingerprint'][:12]}",
         result.config,
-        result.dataset,
+        f"{result.dataset['path']}, {result.dataset['count']} {result.dataset['unit']}",
         described(result.settings) or NONE,
         result.device,
         version_list(result.versions),

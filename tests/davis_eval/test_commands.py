@@ -84,7 +84,7 @@ def test_run_leaves_masks_scores_and_a_results_file(command, davis, tmp_path, ca
     assert scores["J&F-Mean"] == pytest.approx((scores["J-Mean"] + scores["F-Mean"]) / 2)
     result = json.loads((out / "results.json").read_text())
     assert result["metrics"]["J&F-Mean"] == pytest.approx(100 * scores["J&F-Mean"])
-    assert result["settings"]["reading"]["tokens"] == "last-block"
+    assert result["settings"]["reading.tokens"] == "last-block"
     assert (out / "global_results-val.csv").read_text().startswith("J&F-Mean,J-Mean,J-Recall")
     capsys.readouterr()
 

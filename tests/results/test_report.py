@@ -17,7 +17,7 @@ from selfpatch.demo.run import demo
 from selfpatch.errors import InputError
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.results.figures import DataSets, Run, central_patch, decode, loss_curves
-from selfpatch.results.file import read_results, write_result
+from selfpatch.results.file import described_data, read_results, write_result
 from selfpatch.results.report import Made, embedded, write_report
 from selfpatch.results.table import build_table
 
@@ -56,7 +56,7 @@ def fill(folder: Path, method: str, data: DataSets) -> None:
         task="davis2017",
         metrics={"J&F-Mean": 50.0, "J-Mean": 49.0, "F-Mean": 51.0},
         config="davis",
-        dataset="hand-made",
+        dataset=described_data("hand-made", ["a", "b"], "sequences"),
         backbone=info,
         hours=0.1,
     )

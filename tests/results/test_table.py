@@ -7,20 +7,27 @@ from dataclasses import asdict
 
 import pytest
 
-from selfpatch.results.file import TASKS, Result, read_results
+from selfpatch.backbones.file import BackboneInfo
+from selfpatch.errors import InputError
+from selfpatch.results.file import TASKS, Result, described_data, read_results
 from selfpatch.results.formats import to_html, to_markdown, to_text
 from selfpatch.results.published import PUBLISHED
+from selfpatch.results.settings import flat
 from selfpatch.results.table import build_table, version_list
 from tests import ROOT
+
+
+def data(path: str, count: int, unit: str = "images") -> dict:
+    return described_data(path, [f"{unit} {number}" for number in range(count)], unit)
 
 
 def result(task="ade20k-upernet", method="dino", value=10.0, mark="a", **changes) -> Result:
     fields = dict(
         task=task,
-        metrics=dict.fromkeys(TASKS[task], value),
+        metrics=dict.fromkeys(TASKS.get(task, ()), value),
         config="small.py",
-        dataset="data/ade20k",
-        backbone={"method": method, "fingerprint": f"{mark}{method}", "source": "backbone"},
+        dataset=data("data/ade20k", 2000),
+        backbone=BackboneInfo({"family": "vit"}, method, "backbone", weights=mark).described(),
         hours=0.5,
         device="a machine",
         versions={"torch": "2"},
@@ -61,18 +68,61 @@ def test_a_value_that_could_not_be_computed_is_a_dash():
     assert (row.values, row.difference) == ((None, 10.0), None)
 
 
-def test_results_of_different_configs_are_not_subtracted():
-    other = result(method="dino+selfpatch", config="other.py")
-    rows = [row for row in build_table([result(), other]).rows if "UperNet" in row.task]
-    assert [row.values for row in rows] == [(None, 10.0), (10.0, None)]
+def test_results_of_different_settings_are_not_subtracted_and_the_rows_name_what_differs():
+    """Two runs of one config, one of them with other options: once a difference of +4.00."""
+    lr = "training.optim_wrapper.optimizer.lr"
+    first = result(settings={lr: 6e-5, "training.model.backbone.frozen_stages": -1})
+    other = result(
+        method="dino+selfpatch",
+        settings={lr: 1e-9, "training.model.backbone.frozen_stages": -1},
+    )
+    rows = [row for row in build_table([first, other]).rows if "UperNet" in row.task]
+    assert sorted(row.task for row in rows) == [
+        f"ADE20K, UperNet ({lr}=1e-09)",
+        f"ADE20K, UperNet ({lr}=6e-05)",
+    ]
     assert all(row.difference is None for row in rows)
-    assert ["other.py" in rows[0].task, "small.py" in rows[1].task] == [True, True]
+
+
+def test_the_configs_name_does_not_matter_where_its_values_are_equal():
+    other = result(method="dino+selfpatch", config="copy.py", value=12.0)
+    (row,) = [row for row in build_table([result(), other]).rows if "UperNet" in row.task]
+    assert row.difference == 2.0
 
 
 def test_results_on_different_data_are_not_subtracted():
-    other = result(method="dino+selfpatch", dataset="elsewhere")
+    names = [f"another {number}" for number in range(2000)]
+    other = result(method="dino+selfpatch", dataset=described_data("elsewhere", names, "images"))
     rows = [row for row in build_table([result(), other]).rows if "UperNet" in row.task]
     assert [row.difference for row in rows] == [None, None]
+    assert {row.task for row in rows} == {
+        "ADE20K, UperNet (data elsewhere)", "ADE20K, UperNet (data data/ade20k)"
+    }  # fmt: skip
+
+
+def test_the_same_data_may_lie_elsewhere():
+    other = result(method="dino+selfpatch", dataset=data("/scratch/ade", 2000))
+    (row,) = [row for row in build_table([result(), other]).rows if "UperNet" in row.task]
+    assert row.difference == 0.0
+
+
+def test_part_of_a_data_set_says_so_and_has_no_published_number_beside_it():
+    found = build_table([result(task="davis2017", dataset=data("DAVIS", 2, "sequences"))])
+    row = row_of(found, "DAVIS", "J&F-Mean")
+    assert row.task == "DAVIS 2017 (2 of 30 sequences)"
+    assert row.published is None
+    for render in (to_text, to_markdown, to_html):
+        assert "2 of 30 sequences" in render(found)
+        assert "61.77" not in render(found)
+    whole = build_table([result(task="davis2017", dataset=data("DAVIS", 30, "sequences"))])
+    assert row_of(whole, "DAVIS", "J&F-Mean").published is not None
+
+
+def test_a_task_of_ones_own_has_rows_with_its_own_metrics():
+    found = build_table([result(task="cells", metrics={"AP-box": 12.0, "speed": 3.0})])
+    assert [(row.metric, row.values[0]) for row in found.rows if row.task == "cells"] == [
+        ("AP-box", 12.0), ("speed", 3.0)
+    ]  # fmt: skip
 
 
 def test_of_two_runs_of_one_backbone_the_newest_counts_and_the_table_says_so():
@@ -107,13 +157,25 @@ def test_published_numbers_have_a_source_and_are_labelled_as_another_setting():
 
 def test_a_number_can_be_traced_to_weights_config_device_and_versions():
     text = to_text(build_table([result()]))
-    for fact in ("adino", "small.py", "data/ade20k", "a machine", "torch 2", "0.50 h"):
+    print_of = result().backbone["fingerprint"][:12]
+    for fact in (
+        print_of,
+        "small.py",
+        "data/ade20k, 2000 images",
+        "a machine",
+        "torch 2",
+        "0.50 h",
+    ):
         assert fact in text
+        assert fact in to_markdown(build_table([result()]))
 
 
-def test_settings_in_groups_are_printed_one_by_one():
-    table = build_table([result(settings={"walk": {"radius": 12, "top_k": 5}, "tokens": "last"})])
-    assert table.origins[0][4] == "tokens=last, radius=12, top_k=5"
+def test_settings_are_printed_one_by_one_where_they_are_few():
+    settings = flat({"walk": {"radius": 12, "top_k": 5}, "tokens": "last"})
+    table = build_table([result(settings=settings)])
+    assert table.origins[0][4] == "tokens=last, walk.radius=12, walk.top_k=5"
+    table = build_table([result(settings={str(number): 1 for number in range(200)})])
+    assert table.origins[0][4].endswith("200 values in the results file")
 
 
 def test_versions_name_the_distribution_only_where_it_differs():
@@ -135,6 +197,14 @@ def test_the_tool_reads_files_and_folders(tmp_path):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0
     assert "33.25" in done.stdout
+
+
+def test_a_file_whose_fingerprint_and_architecture_disagree_is_refused(tmp_path):
+    content = asdict(result())
+    content["backbone"]["architecture"]["num_heads"] = 12
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="fingerprint is not that of its weights and architecture"):
+        read_results([tmp_path])
 
 
 @pytest.mark.parametrize("content", [None, "no json", "{}"])

@@ -96,7 +96,8 @@ def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
     assert result["task"] == task
     assert result["metrics"].keys() == metrics
     assert result["backbone"]["method"] == "dino"
-    assert result["dataset"].startswith(str(data))
+    assert result["dataset"]["path"].startswith(str(data))
+    assert result["dataset"]["count"] == 2
     step = 1 if host == "mmdet" else 2
 
     command = [stock_tool(host, "train.py"), config, *work_dir, "--resume", "--cfg-options", init]
@@ -113,6 +114,13 @@ def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
     tested = json.loads((tmp_path / "work/results.json").read_text())
     assert tested["backbone"]["fingerprint"] == result["backbone"]["fingerprint"]
     assert tested["settings"]["iterations"] == 4
+    trained = {n: v for n, v in result["settings"].items() if n.startswith("training.")}
+    assert len(trained) > 50
+    assert (
+        tested["settings"].items()
+        >= {n: v for n, v in trained.items() if "max_" not in n and "end" not in n}.items()
+    )
+    assert tested["hours"] > result["hours"]
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +156,7 @@ def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, segmenter, tm
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "work/results.json").read_text())
-    assert result["settings"]["test"] == "multi-scale, flipped"
+    assert result["settings"]["test.tta_model.type"] == "SegTTAModel"
     assert result["metrics"].keys() == {"mIoU"}
 
 

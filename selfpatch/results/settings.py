@@ -1,0 +1,50 @@
+"""Everything that a number depends on beside its backbone -> what two results differ in."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Settings = dict[str, Any]
+"""Dotted name -> a plain value."""
+
+
+def flat(values: Any, prefix: str = "") -> Settings:
+    """Nested mappings and sequences of mappings as one mapping, by dotted names.
+
+    Whatever JSON has no type for becomes its text; tuples are lists.
+    """
+    if isinstance(values, Mapping):
+        items: Iterable[tuple[object, Any]] = values.items()
+    elif isinstance(values, list | tuple) and any(isinstance(v, Mapping | list) for v in values):
+        items = enumerate(values)
+    else:
+        return {prefix: plain(values)}
+    found: Settings = {}
+    for name, value in items:
+        found |= flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return found
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON would give it back."""
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def digest(settings: Settings) -> str:
+    """SHA-256 of all names and values."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def difference(own: Settings, others: Sequence[Settings], most: int = 4) -> list[str]:
+    """``name=value`` of what ``own`` does not share with all of ``others``, the first few."""
+    names = sorted({name for settings in (own, *others) for name in settings})
+    parts = [
+        f"{name}={own[name]}" if name in own else f"no {name}"
+        for name in names
+        if any(settings.get(name, "") != own.get(name, "") for settings in others)
+    ]
+    more = [f"{len(parts) - most} more"] if len(parts) > most else []
+    return parts[:most] + more
