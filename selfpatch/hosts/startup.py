@@ -1,26 +1,34 @@
-"""Where mmcv has no compiled extension, give it :mod:`selfpatch.hosts.mmcv_ext`.
+"""Two modules that OpenMMLab's packages look for and the forks do not have.
+
+Where mmcv has no compiled extension, it gets :mod:`selfpatch.hosts.mmcv_ext`. And mmengine looks
+for the configs of ``mmseg::`` in a package named ``mmsegmentation``, which the fork is not: it is
+shown ``mmseg``.
 
 mmcv's operators are imported by stock tools, data loaders' workers and analysis scripts before
 anything of this project is, so that the way there has to be known from the interpreter's start: a
 wheel of this project holds this file as the module ``selfpatch_startup`` and a ``.pth`` file that
 imports it (see ``tools/build_backend.py``). It imports nothing itself.
 
-The finder comes last: a compiled ``_ext`` in mmcv's folder is found before it is asked.
+The finder comes last: a compiled ``_ext`` in mmcv's folder is found before it is asked, and so is
+OpenMMLab's own mmsegmentation.
 """
 
 import sys
 
 
-class MmcvExtension:
-    """Finder for ``mmcv._ext``."""
+class StandIns:
+    """Finder for ``mmcv._ext`` and ``mmsegmentation``."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):  # type: ignore[no-untyped-def]
         """The module's spec, if this name is meant; see :class:`importlib.abc.MetaPathFinder`."""
-        if name != "mmcv._ext":
+        if name not in ("mmcv._ext", "mmsegmentation"):
             return None
-        from importlib.util import spec_from_file_location
+        from importlib.util import find_spec, spec_from_file_location
         from os.path import isfile
+
+        if name == "mmsegmentation":
+            return find_spec("mmseg")
 
         # Of all that is named selfpatch, found and not imported, the one that has the file: a
         # folder of that name in the working directory is a package, too.
@@ -33,4 +41,4 @@ class MmcvExtension:
         return None
 
 
-sys.meta_path.append(MmcvExtension)
+sys.meta_path.append(StandIns)

@@ -199,7 +199,7 @@ def test_a_compiled_extension_is_found_first(tmp_path, monkeypatch):
     assert spec is not None
     assert spec.origin == str(tmp_path / "_ext.py")
     names = [getattr(finder, "__name__", "") for finder in sys.meta_path]
-    assert names.index("MmcvExtension") > names.index("PathFinder")
+    assert names.index("StandIns") > names.index("PathFinder")
 
 
 def test_a_folder_named_like_the_project_hides_no_operators(tmp_path):
@@ -208,7 +208,7 @@ def test_a_folder_named_like_the_project_hides_no_operators(tmp_path):
     program = (
         "import runpy, sys\n"
         "sys.path.insert(0, '')\n"
-        "finder = runpy.run_path(sys.argv[1])['MmcvExtension']\n"
+        "finder = runpy.run_path(sys.argv[1])['StandIns']\n"
         "print(finder.find_spec('mmcv._ext').origin)"
     )
     done = subprocess.run(
@@ -216,3 +216,11 @@ def test_a_folder_named_like_the_project_hides_no_operators(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_file()
+
+
+def test_configs_of_mmseg_resolve_with_the_fork(tmp_path):
+    """mmengine looks for them in a package that is named mmsegmentation."""
+    from mmengine.config import Config
+
+    (tmp_path / "config.py").write_text('_base_ = ["mmseg::_base_/default_runtime.py"]\n')
+    assert Config.fromfile(tmp_path / "config.py").default_scope == "mmseg"

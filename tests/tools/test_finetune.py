@@ -142,7 +142,7 @@ def test_a_checkpoint_of_another_model_is_never_scored(segmenter, run, tmp_path)
     done = run("mmseg", command, tmp_path)
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert "iter_2.pth does not fill the model: missing decode_head.psp_modules" in last
+    assert "iter_2.pth does not fill the model: missing auxiliary_head" in last
     assert not (tmp_path / "work/results.json").exists()
 
 
