@@ -8,7 +8,9 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,14 @@ from selfpatch.atomic import atomic_write
 from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
+from selfpatch.models.heads import AggregationHead
+from selfpatch.models.networks import features_of
 from selfpatch.models.trunks import Trunk, trunk_from
 
 State = dict[str, Tensor]
+
+SUMMARY = "summary."
+"""What precedes the names of the aggregation head, beside those of the trunk."""
 
 HARMLESS: list[Any] = [argparse.Namespace, (OrderedDict, "yacs.config.CfgNode")]
 """What a pickle may hold beside tensors and containers: a training script's arguments, and the
@@ -80,8 +87,9 @@ def digest(state: State) -> str:
 def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo) -> BackboneInfo:
     """Write a backbone file atomically; returns ``info`` with the weights' fingerprint.
 
-    The file is safetensors: weights under the names of the trunk's class, everything else as
-    JSON in the header. Reading it runs no code.
+    The file is safetensors: weights under the names of the trunk's class, those of SelfPatch's
+    aggregation head after ``summary.``, everything else as JSON in the header. Reading it runs no
+    code.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     info = replace(info, weights=digest(state), recipe=without_paths(info.recipe))
@@ -164,8 +172,41 @@ def load_backbone(
         raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
 
 
+def load_features(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], BackboneInfo]:
+    """What a backbone makes of images: the features of each whole image, and of its patches.
+
+    The image's are those that k-NN reads while a run trains: the aggregation head's summary for
+    SelfPatch, whose head is kept in the file, else the [CLS] token or the mean of the patches.
+
+    Returns:
+        Images (B, 3, H, W) -> (B, D) and (B, N, D); and what the backbone is.
+    """
+    trunk, info = load_backbone(path, device)
+    summary = {
+        name.removeprefix(SUMMARY): value
+        for name, value in read_backbone(path)[0].items()
+        if name.startswith(SUMMARY)
+    }
+    head = None
+    if summary:
+        heads = info.architecture["num_heads"]  # of a Swin, one number per stage
+        head = AggregationHead(trunk.embed_dim, heads[-1] if isinstance(heads, list) else heads)
+        norm = {f"norm.{name}": value for name, value in trunk.norm.state_dict().items()}
+        head.load_state_dict({**summary, **norm})
+        head.to(device).eval()
+    return partial(features_of, trunk, head), info
+
+
+def trunk_weights(state: State) -> State:
+    """The trunk's part of what a file holds."""
+    return {name: value for name, value in state.items() if not name.startswith(SUMMARY)}
+
+
 def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
-    """Load ``state`` or raise one sentence that lists what does not match."""
+    """Load a trunk's weights or raise one sentence that lists what does not match."""
+    state = trunk_weights(state)
     wanted = trunk.state_dict()
     problems = [f"missing {name}" for name in wanted if name not in state]
     problems += [f"left over {name}" for name in state if name not in wanted]
@@ -223,7 +264,11 @@ def _read_own(
     """A training checkpoint; the aggregation head's norm becomes the trunk's."""
     own, trunk = content["selfpatch"], {}
     report = Report(own["method"])
-    prefixes = {f"{network}.trunk.": "", f"{network}.aggregation_head.norm.": "norm."}
+    prefixes = {
+        f"{network}.trunk.": "",
+        f"{network}.aggregation_head.norm.": "norm.",
+        f"{network}.aggregation_head.": SUMMARY,
+    }
     for key, value in content["state_dict"].items():
         prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
         if prefix is None:

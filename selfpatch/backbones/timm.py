@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import BackboneInfo, State
+from selfpatch.backbones.file import BackboneInfo, State, trunk_weights
 from selfpatch.errors import InputError
 
 HUBCONF = '''"""The backbone in this folder: torch.hub.load(FOLDER, "backbone", source="local")."""
@@ -37,7 +37,7 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
     side = info.architecture.get("image_size", 224)
     architecture = dict(info.architecture)
     family, mean, std = (architecture.pop(name) for name in ("family", "mean", "std"))
-    name, arguments, weights = FAMILIES[family](architecture, dict(state))
+    name, arguments, weights = FAMILIES[family](architecture, trunk_weights(state))
     config = {
         "architecture": name,
         "num_classes": 0,
@@ -50,6 +50,7 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
             "std": std,
             "interpolation": "bicubic",
         },
+        "selfpatch": info.described(),
     }
     folder = Path(folder)
     with atomic_write(folder / "model.safetensors") as file:

@@ -51,8 +51,13 @@ class ResultsFile(Hook):
         """The clock of the run starts here."""
         self.started = time.monotonic()
 
+    def before_test(self, runner: Runner) -> None:
+        """Look at the images as the backbone does."""
+        check_normalisation(model_of(runner))
+
     def before_train(self, runner: Runner) -> None:
         """Note how this training is set."""
+        check_normalisation(model_of(runner))
         hours = self.before.get("hours", 0.0) if runner._resume else 0.0
         settings = training_settings(runner.cfg, runner.train_dataloader.dataset)
         self.before = {"hours": hours, "settings": settings}
@@ -130,6 +135,21 @@ def model_of(runner: Runner) -> Any:
     """The model that is run, be it for a test over several scales."""
     model = unwrapped(runner.model)
     return model.module if isinstance(model, BaseTTAModel) else model
+
+
+def check_normalisation(model: Any) -> None:
+    """Raise InputError where a config normalises images otherwise than the backbone's were."""
+    if not isinstance(model.backbone, HostBackbone) or not hasattr(model.data_preprocessor, "mean"):
+        return
+    for name in ("mean", "std"):
+        wanted = [255 * value for value in getattr(model.backbone.trunk, name)]
+        found = getattr(model.data_preprocessor, name).flatten().tolist()
+        if any(abs(one - other) > 0.5 for one, other in zip(found, wanted, strict=True)):
+            shown = [round(value, 3) for value in wanted]
+            raise InputError(
+                f"the backbone takes images of {name} {shown}, the config's data_preprocessor"
+                f" says {[round(value, 3) for value in found]}; change the config"
+            )
 
 
 def info_of(runner: Runner) -> BackboneInfo:

@@ -15,7 +15,7 @@ from selfpatch.models.neighbours import (
     mean_of_positives,
     neighbour_index,
 )
-from selfpatch.models.trunks import Transformer
+from selfpatch.models.trunks import Transformer, Trunk
 
 
 class Logits(NamedTuple):
@@ -37,6 +37,33 @@ def batches_of_equal_size(views: Sequence[Tensor]) -> Iterator[Tensor]:
         yield torch.stack(list(run))
 
 
+def image_token(trunk: Trunk, tokens: Tensor) -> Tensor:
+    """Tokens (B, prefix + N, D) -> the [CLS] token, or the mean without one, normalised: (B, D)."""
+    if trunk.num_prefix_tokens:
+        return trunk.norm(tokens[:, 0])
+    return trunk.norm(tokens).mean(1)
+
+
+def features_of(
+    trunk: Trunk, aggregation_head: AggregationHead | None, images: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What represents an image, and its patches, as training sees them.
+
+    Args:
+        trunk: The trunk.
+        aggregation_head: SelfPatch's, whose summary stands for the image; None for other methods.
+        images: (B, 3, H, W).
+
+    Returns:
+        (B, D) and (B, N, D).
+    """
+    tokens = trunk(images)
+    patches = tokens[:, trunk.num_prefix_tokens :]
+    if aggregation_head is None:
+        return image_token(trunk, tokens), patches
+    return aggregation_head.summarize_image(patches), patches
+
+
 class ImageNetwork(nn.Module):
     """f and g of the host method (Eq. 2): the trunk's own image token -> image logits.
 
@@ -56,14 +83,8 @@ class ImageNetwork(nn.Module):
         images = []
         for batch in batches_of_equal_size(views):
             tokens = self.trunk(batch.flatten(0, 1))
-            images.append(self.image_token(tokens).unflatten(0, batch.shape[:2]))
+            images.append(image_token(self.trunk, tokens).unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), [])
-
-    def image_token(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, prefix + N, D) -> (B, D)."""
-        if self.trunk.num_prefix_tokens:
-            return self.trunk.norm(tokens[:, 0])
-        return self.trunk.norm(tokens).mean(1)
 
     def targets(self, views: Sequence[Tensor]) -> Logits:
         """As teacher the network does what it does as student."""
@@ -71,8 +92,7 @@ class ImageNetwork(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
-        tokens = self.trunk(images)
-        return self.image_token(tokens), tokens[:, self.trunk.num_prefix_tokens :]
+        return features_of(self.trunk, None, images)
 
 
 class SelfPatchNetwork(nn.Module):
@@ -139,8 +159,7 @@ class SelfPatchNetwork(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
-        tokens = self.trunk(images)[:, self.trunk.num_prefix_tokens :]
-        return self.aggregation_head.summarize_image(tokens), tokens
+        return features_of(self.trunk, self.aggregation_head, images)
 
     def positives(self, batch: Tensor, tokens: Tensor) -> Tensor:
         """P(i) of every patch of the views (v, B, 3, h, w): int64 (v * B, N, k)."""

@@ -6,9 +6,11 @@ from inspect import signature
 
 import pytest
 import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from selfpatch import load_backbone
-from selfpatch.backbones.file import read_backbone
+from selfpatch.backbones.file import load_features, read_backbone
 from selfpatch.engine.launch import read_config
 from selfpatch.engine.runner import images_per_batch
 from selfpatch.engine.schedules import Schedule
@@ -35,6 +37,30 @@ def test_a_run_leaves_a_backbone_file_that_is_the_last_teacher(config, images, t
     assert not vit.pos_embed.equal(saved["student.trunk.pos_embed"])
     student, _ = read_backbone(work_dir / "epoch_2.pth", network="student")
     assert student["pos_embed"].equal(saved["student.trunk.pos_embed"])
+
+
+class KeepTeacher(Hook):
+    """Looks at an image as the last teacher does."""
+
+    def after_train(self, runner) -> None:
+        torch.manual_seed(5)
+        with torch.no_grad():
+            KeepTeacher.seen = runner.model.teacher.eval().features(torch.randn(2, 3, 32, 32))
+
+
+@pytest.mark.parametrize("config", CONFIG_OPTIONS)
+def test_a_finished_backbone_sees_an_image_as_its_run_did(config, images, tmp_path):
+    """The summary that stands for an image in training, and in its k-NN, is in the file."""
+    HOOKS.register_module(module=KeepTeacher, force=True)
+    work_dir = train(config, images, tmp_path, hooks=[{"type": "KeepTeacher"}])
+    torch.manual_seed(5)
+    pictures = torch.randn(2, 3, 32, 32)
+    for file in ("backbone.safetensors", "epoch_2.pth"):
+        features, _ = load_features(work_dir / file)
+        with torch.no_grad():
+            found = features(pictures)
+        for ours, teachers in zip(found, KeepTeacher.seen, strict=True):
+            assert ours.equal(teachers)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.model import ExponentialMovingAverage
 from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict, weights_to_cpu
 
@@ -214,3 +215,32 @@ def test_a_checkpoint_that_does_not_fill_the_backbone_is_refused(change, sentenc
     change(state)
     with pytest.raises(InputError, match=sentence):
         load_state_dict(torch.nn.ModuleDict({"backbone": trained}), state)
+
+
+def test_the_note_outlives_an_average_of_the_weights(tmp_path):
+    """mmengine's EMAHook saves a copy of the model; no hook of ours has a say in it."""
+    trained, _ = fine_tuned(tmp_path)
+    average = ExponentialMovingAverage(torch.nn.ModuleDict({"backbone": trained}))
+    average.update_parameters(torch.nn.ModuleDict({"backbone": trained}))
+    state = {name.removeprefix("module."): v for name, v in average.state_dict().items()}
+    state.pop("steps")
+    model = torch.nn.ModuleDict({"backbone": SelfPatchViT(**NORM)})
+    load_state_dict(model, state)
+    assert model["backbone"].info == trained.info
+
+
+def test_a_checkpoint_loaded_over_init_cfg_is_what_counts(tmp_path):
+    """``load_from`` overwrites the weights of ``init_cfg``: their file gets no credit."""
+    trained, state = fine_tuned(tmp_path)
+    other = build_trunk("vit_tiny", depth=4, image_size=64, **TRUNKS["MoCo-v3"])
+    save_backbone(
+        tmp_path / "other.safetensors",
+        other.state_dict(),
+        BackboneInfo(other.architecture, "supervised", "other"),
+    )
+    init_cfg = {"type": "Pretrained", "checkpoint": str(tmp_path / "other.safetensors")}
+    model = torch.nn.ModuleDict({"backbone": SelfPatchViT(init_cfg=init_cfg, **NORM)})
+    model["backbone"].init_weights()
+    assert model["backbone"].info.method == "supervised"
+    load_state_dict(model, state)
+    assert model["backbone"].info == trained.info

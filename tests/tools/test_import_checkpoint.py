@@ -1,5 +1,6 @@
 """tools/import_checkpoint.py: reports every key, runs nothing of a file, refuses in a sentence."""
 
+import math
 import os
 import re
 import subprocess
@@ -111,6 +112,57 @@ def test_a_method_that_the_keys_do_not_tell_can_be_stated(tmp_path, command):
     done = command(path, tmp_path / "b.safetensors", "--method", "deit")
     assert done.returncode == 0, done.stderr
     assert load_backbone(tmp_path / "b.safetensors")[1].method == "deit"
+
+
+def small_vit(num_heads: int, positions: torch.Tensor | None = None) -> dict:
+    """The flat state dict of a ViT-S, as MoCo-v3's and iBOT's scripts write it."""
+    model = timm.create_model("vit_small_patch16_224", depth=1, num_heads=num_heads, num_classes=0)
+    if positions is not None:
+        model.pos_embed.data[:, 1:] = positions
+    return model.state_dict()
+
+
+def mocov3_positions() -> torch.Tensor:
+    """Row by row from the formula: sines and cosines of the row, then of the column."""
+    frequencies = [10000 ** (-i / 96) for i in range(96)]
+    places = [(row, column) for row in range(14) for column in range(14)]
+    return torch.tensor(
+        [
+            [wave(side * f) for side in place for wave in (math.sin, math.cos) for f in frequencies]
+            for place in places
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "heads", "method"),
+    [
+        (["--method", "mocov3"], 12, "mocov3"),
+        (["--method", "dino"], 6, "dino"),
+        (["--num-heads", "8"], 8, "unknown"),
+    ],
+)
+def test_what_a_file_does_not_say_is_asked_for(options, heads, method, tmp_path, command):
+    """Shapes of 6 and 12 heads agree; nothing would complain."""
+    path = write(small_vit(heads), tmp_path / "flat.pth")
+    done = command(path, tmp_path / "b.safetensors")
+    assert done.returncode == 2
+    assert "a ViT of width 384 has 6 heads, but 12 with mocov3; import it with" in done.stderr
+    assert command(path, tmp_path / "b.safetensors", *options).returncode == 0
+    _, info = load_backbone(tmp_path / "b.safetensors")
+    assert (info.architecture["num_heads"], info.method) == (heads, method)
+
+
+def test_mocov3s_fixed_positions_tell_its_heads(tmp_path):
+    path = write(small_vit(12, mocov3_positions()), tmp_path / "flat.pth")
+    _, info = load_backbone(path)
+    assert (info.architecture["num_heads"], info.method) == (12, "mocov3")
+
+
+def test_maes_fixed_positions_are_the_transposed_ones(tmp_path):
+    positions = mocov3_positions().view(14, 14, 384).transpose(0, 1).flatten(0, 1)
+    _, info = load_backbone(write(small_vit(6, positions), tmp_path / "flat.pth"))
+    assert (info.architecture["num_heads"], info.method) == (6, "mae")
 
 
 @pytest.mark.parametrize(
