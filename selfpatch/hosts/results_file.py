@@ -13,7 +13,7 @@ from mmengine.runner import BaseLoop, Runner
 
 from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
-from selfpatch.hosts.backbones import HostBackbone
+from selfpatch.hosts.host_backbone import HostBackbone
 from selfpatch.hosts.settings import data_of, test_settings, training_settings
 from selfpatch.models.distributed import unwrapped
 from selfpatch.results.file import TASKS, write_result

@@ -1,0 +1,220 @@
+"""Backbone file or checkpoint -> the trunk of a host's model, strictly."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from selfpatch.backbones.file import BackboneInfo, State, load_strictly, read_backbone
+from selfpatch.errors import InputError
+from selfpatch.models.trunks import VARIANTS, trunk_from
+
+
+class HostBackbone(BaseModule):
+    """A trunk whose weights and architecture a backbone file or a checkpoint decides.
+
+    What the file of ``init_cfg`` says is built and, in :meth:`init_weights`, loaded, strictly. A
+    config need not say any of it again; what it says all the same has to agree, except for what
+    ``override`` changes on purpose. A fine-tuned checkpoint keeps the architecture and the origin
+    of its backbone in the state dict: it decides where no ``init_cfg`` names a file, as in the
+    hosts' inferencers.
+
+    Args:
+        variant: Width and depth by a name of :data:`selfpatch.models.trunks.VARIANTS`.
+        stated: Further values of the architecture that the config states.
+        override: Values to build the trunk with, whatever the file says.
+        init_cfg: ``dict(type='Pretrained', checkpoint=FILE)``, or None.
+        **training: Arguments of the trunk that are no architecture, such as ``drop_path_rate``.
+
+    Attributes:
+        info: What the weights are; method ``random`` before any are loaded, ``unknown`` for a
+            checkpoint that does not say.
+    """
+
+    family: ClassVar[str]
+    default_variant: ClassVar[str]
+    built_late = False
+    """Whether a checkpoint replaced the trunk; an optimiser would still hold the one before."""
+
+    def __init__(
+        self,
+        variant: str | None,
+        stated: dict[str, Any],
+        override: dict[str, Any] | None,
+        init_cfg: dict[str, Any] | None,
+        **training: Any,
+    ) -> None:
+        super().__init__(init_cfg=init_cfg)
+        if init_cfg is not None and init_cfg.get("type") != "Pretrained":
+            raise InputError(
+                f"{type(self).__name__} takes init_cfg=dict(type='Pretrained', checkpoint=FILE)"
+            )
+        self.stated = {**self.size_of(variant), **stated}
+        self.override, self.training_options = override or {}, training
+        self.file: tuple[State, BackboneInfo] | None = None
+        if init_cfg is not None and Path(init_cfg["checkpoint"]).is_file():
+            self.file = read_backbone(init_cfg["checkpoint"])
+            self.settle(self.file[1].architecture, init_cfg["checkpoint"])
+        else:
+            default = {**VARIANTS[variant or self.default_variant], **self.stated}
+            self.settle(default, "the config")
+        self.info = BackboneInfo(self.architecture, method="random", source="")
+
+    def size_of(self, variant: str | None) -> dict[str, Any]:
+        """Width and depth of a variant; its heads are for the file to say."""
+        known = [name for name in VARIANTS if VARIANTS[name]["family"] == self.family]
+        if variant is not None and variant not in known:
+            raise InputError(
+                f"there is no variant {variant!r} of {self.family}; choose from {', '.join(known)}"
+            )
+        size = VARIANTS[variant] if variant else {}
+        return {name: size[name] for name in ("embed_dim", "depth", "depths") if name in size}
+
+    def settle(self, architecture: dict[str, Any], source: str | Path) -> None:
+        """Build a trunk of this architecture, and what this class adds to it.
+
+        Raises:
+            InputError: It is of another family, or the config states something else.
+        """
+        found = architecture.get("family", self.family)
+        if found != self.family:
+            raise InputError(
+                f"{source} holds a {found}, and {type(self).__name__} is a {self.family};"
+                " change one of them"
+            )
+        whole = {**architecture, **self.override}
+        trunk = trunk_from({**whole, **self.training_options})
+        for name, value in self.stated.items():
+            own = trunk.architecture.get(name)
+            if name not in self.override and not same(own, value):
+                raise InputError(
+                    f"{source} has {words(name, own)}, the config says {words(name, value)};"
+                    f" leave it out of the config, or change it on purpose with"
+                    f" override=dict({name}={value!r})"
+                )
+        self.architecture = trunk.architecture
+        self.trunk: Any = trunk
+        self.complete()
+        self.freeze()
+
+    def complete(self) -> None:
+        """Build what comes after the trunk."""
+
+    def init_weights(self) -> None:
+        """Load the pretrained trunk, strictly; a second call leaves everything as it is.
+
+        Raises:
+            InputError: The file is missing, or its weights do not fit what it describes.
+        """
+        if self.is_init:
+            return
+        self._is_init = True
+        name = type(self).__name__
+        if self.init_cfg is None:
+            print_log(f"{name} starts from random weights: it has no init_cfg", "current")
+            return
+        path = self.init_cfg["checkpoint"]
+        state, info = self.file or read_backbone(path)
+        self.file = None
+        used = self.trunk.state_dict()
+        whole = trunk_from({**info.architecture, **self.override})
+        load_strictly(whole, state, path)
+        self.trunk.load_state_dict({n: v for n, v in whole.state_dict().items() if n in used})
+        self.info = replace(info, architecture={**info.architecture, **self.override})
+        print_log(
+            f"{name}: {info.method} from {info.source}, fingerprint {self.info.fingerprint[:12]}",
+            "current",
+        )
+
+    def get_extra_state(self) -> Tensor:
+        """What the weights are, as JSON in bytes: every checkpoint of a model keeps it."""
+        text = json.dumps(self.info.described())
+        return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Take over what the checkpoint says it is, before its weights.
+
+        Raises:
+            InputError: The checkpoint does not hold all of this backbone, or another one.
+        """
+        note = state_dict.pop(f"{prefix}_extra_state", None)
+        if note is None:
+            info = BackboneInfo(self.architecture, method="unknown", source="")
+        else:
+            info = BackboneInfo.from_described(json.loads(bytes(note.tolist())))
+            if info.architecture != self.architecture:
+                device = next(self.parameters()).device
+                self.settle(info.architecture, "the checkpoint")
+                self.to(device)
+                self.built_late = True
+        self.refuse_other_weights(state_dict, prefix)
+        self.info = info
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def refuse_other_weights(self, state_dict: dict[str, Any], prefix: str) -> None:
+        """Raise InputError unless a checkpoint fills this backbone, and nothing is left over."""
+        own = {n: v for n, v in self.state_dict().items() if n != "_extra_state"}
+        given = {n.removeprefix(prefix): v for n, v in state_dict.items() if n.startswith(prefix)}
+        problems = [f"missing {name}" for name in own if name not in given]
+        problems += [f"left over {name}" for name in given if name not in own]
+        problems += [
+            f"{name} is {tuple(given[name].shape)} instead of {tuple(value.shape)}"
+            for name, value in own.items()
+            if name in given and given[name].shape != value.shape
+        ]
+        problems = [problem for problem in problems if "num_batches_tracked" not in problem]
+        if problems:
+            more = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
+            raise InputError(
+                f"the checkpoint's backbone is not the one of the config: "
+                f"{'; '.join(problems[:4])}{more}"
+            )
+
+    def train(self, mode: bool = True) -> "HostBackbone":
+        """Switch the mode; what is frozen stays in evaluation mode.
+
+        Raises:
+            InputError: To train what a checkpoint has replaced: no optimiser knows its weights.
+        """
+        if mode and self.built_late:
+            raise InputError(
+                "the checkpoint's backbone is not the one that was built; to train it on, name its"
+                " file in model.backbone.init_cfg or state its architecture in model.backbone"
+            )
+        super().train(mode)
+        self.freeze()
+        return self
+
+    def freeze(self) -> None:
+        """Take gradients and training mode away from what is frozen."""
+
+
+WORDS = {
+    "num_heads": "{} heads",
+    "embed_dim": "width {}",
+    "depth": "{} blocks",
+    "depths": "{} blocks per stage",
+    "patch_size": "patches of {} pixels",
+    "num_registers": "{} registers",
+}
+
+
+def words(name: str, value: Any) -> str:
+    """A value of an architecture, as people say it."""
+    if name == "class_token":
+        return "a [CLS] token" if value else "no [CLS] token"
+    return WORDS.get(name, f"{name} {{}}").format(value)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two values of an architecture are equal, be they lists or tuples."""
+    return (list(one) if isinstance(one, tuple) else one) == (
+        list(other) if isinstance(other, tuple) else other
+    )
