@@ -38,7 +38,8 @@ class UnreadableImages(Hook):
     The data set puts the next image in the place of an unreadable one.
 
     Args:
-        max_share: Of the data set's images. Several processes each allow their part of it.
+        max_share: Share of the images that may be unreadable; several processes each allow their
+            part of it.
     """
 
     def __init__(self, max_share: float = 0.01) -> None:

@@ -65,7 +65,7 @@ class KNNAccuracy(EvaluationHook):
         train: Labelled images that vote, one folder per class.
         val: Labelled images that are classified; its classes are among those of ``train``.
         k: Votes per image.
-        temperature: Of the votes.
+        temperature: Temperature of the votes.
         size: Side of the square the images are resized and cropped to; that of the first view, if
             left out.
         batch_size: Images per forward pass.
@@ -128,7 +128,7 @@ def knn_classify(
         bank: Unit vectors (M, D).
         bank_labels: int64 (M,).
         k: Neighbours that vote; at most M do.
-        temperature: Of the votes.
+        temperature: Temperature of the votes.
 
     Returns:
         int64 (Q,).

@@ -107,7 +107,7 @@ class ResultsFile(Hook):
         self._write(runner, metrics or {}, "test")
 
     def hours(self) -> float:
-        """Of this run, and of the runs that it goes on from."""
+        """Hours of this run, and of the runs that it goes on from."""
         return self.before.get("hours", 0.0) + (time.monotonic() - self.started) / 3600
 
     @master_only

@@ -21,7 +21,7 @@ class MoBY(Objective, name="moby"):
         hidden_dim: Hidden width of projector and predictor.
         out_dim: Width K of an embedding.
         queue_size: Keys kept per view; a multiple of the images per step.
-        temperature: Of the similarities.
+        temperature: Temperature of the similarities.
     """
 
     queues: Tensor

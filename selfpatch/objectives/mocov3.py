@@ -19,7 +19,7 @@ class MoCoV3(Objective, name="mocov3"):
     Args:
         hidden_dim: Hidden width of projector and predictor.
         out_dim: Width K of an embedding.
-        temperature: Of the similarities.
+        temperature: Temperature of the similarities.
     """
 
     def __init__(
