@@ -28,10 +28,9 @@ def sources(table: Table) -> list[str]:
 
 def to_text(table: Table) -> str:
     """The table as text for a terminal, with everything that is known about its numbers."""
-    parts = [
-        summary(table),
-        "Sources of the published numbers\n" + "\n".join(f"  {line}" for line in sources(table)),
-    ]
+    parts = [summary(table)]
+    if listed := sources(table):
+        parts.append("Sources of the published numbers\n" + "\n".join(f"  {s}" for s in listed))
     if table.origins:
         parts.append("Where the numbers come from\n" + origins_text(table))
     return "\n\n".join(parts)
@@ -79,8 +78,10 @@ def to_markdown(table: Table) -> str:
     text = "\n".join(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
     )
-    published = "\n".join(f"- {line}" for line in sources(table))
-    parts = [text, *table.notes, f"Sources of the published numbers:\n\n{published}"]
+    parts = [text, *table.notes]
+    if listed := sources(table):
+        published = "\n".join(f"- {line}" for line in listed)
+        parts.append(f"Sources of the published numbers:\n\n{published}")
     if table.origins:
         parts.append(f"Where the numbers come from:\n\n```\n{origins_text(table)}\n```")
     return "\n\n".join(parts) + "\n"
@@ -94,8 +95,11 @@ def to_html(table: Table) -> str:
         body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>\n"
     notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in table.notes)
     listed = "".join(f"<li>{html.escape(source)}</li>" for source in sources(table))
+    published = (
+        "<details><summary>Sources of the published numbers</summary>"
+        f"<ul class='note'>{listed}</ul></details>"
+    )
     return (
         f"<table class='results'><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>\n"
-        f"{notes}<details><summary>Sources of the published numbers</summary>"
-        f"<ul class='note'>{listed}</ul></details>"
+        f"{notes}{published if listed else ''}"
     )

@@ -102,7 +102,11 @@ def build_table(results: Iterable[Result]) -> Table:
         for group in groups.values():
             others = [other[0] for other in groups.values() if other is not group]
             rows += task_rows(task, group, others, columns)
-    notes = [f"Published numbers belong to {PUBLISHED_SETTING}. They are no target for this table."]
+    notes = []
+    if any(row.published for row in rows):
+        notes.append(
+            f"Published numbers belong to {PUBLISHED_SETTING}. They are no target for this table."
+        )
     if len(results) > len(kept):
         left_out = len(results) - len(kept)
         notes.append(f"{left_out} older results of the same backbone and setting are left out.")

@@ -114,6 +114,8 @@ def test_part_of_a_data_set_says_so_and_has_no_published_number_beside_it():
     for render in (to_text, to_markdown, to_html):
         assert "2 of 30 sequences" in render(found)
         assert "61.77" not in render(found)
+    only = [row for row in found.rows if row.published]
+    assert bool(only) == any("Published numbers" in note for note in found.notes)
     whole = build_table([result(task="davis2017", dataset=data("DAVIS", 30, "sequences"))])
     assert row_of(whole, "DAVIS", "J&F-Mean").published is not None
 
