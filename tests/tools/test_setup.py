@@ -21,7 +21,7 @@ echo "$@" >> "$UV_CALLS"
 case "$*" in *"$UV_FAILS"*) echo "uv: no network" >&2; exit 2 ;; esac
 if [ "$1" = venv ]; then
     rm -rf .venv
-    {sys.executable} -m venv --without-pip .venv
+    "{sys.executable}" -m venv --without-pip .venv
     cd .venv/lib/python3*/site-packages
     mkdir -p mmcv torch package-1.dist-info
     touch cv2.py selfpatch.py
