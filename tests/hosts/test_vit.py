@@ -244,3 +244,11 @@ def test_a_checkpoint_loaded_over_init_cfg_is_what_counts(tmp_path):
     assert model["backbone"].info.method == "supervised"
     load_state_dict(model, state)
     assert model["backbone"].info == trained.info
+
+
+def test_a_checkpoint_of_other_heads_than_the_config_states_is_refused(tmp_path):
+    """No shape disagrees: 3 heads would compute something else with the weights of 12."""
+    _, state = fine_tuned(tmp_path)
+    model = torch.nn.ModuleDict({"backbone": SelfPatchViT(num_heads=3, **NORM)})
+    with pytest.raises(InputError, match="the checkpoint has 12 heads, the config says 3 heads"):
+        load_state_dict(model, state)
