@@ -12,7 +12,7 @@ from mmengine.runner.checkpoint import get_state_dict, load_state_dict, weights_
 
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.errors import InputError
-from selfpatch.hosts.backbones import SelfPatchViT
+from selfpatch.hosts.backbones import SelfPatchSwin, SelfPatchViT
 from selfpatch.models.trunks import build_trunk
 
 SIZES = {"variant": "vit_tiny", "depth": 4, "image_size": 64, "out_indices": (0, 1, 2, 3)}
@@ -251,4 +251,12 @@ def test_a_checkpoint_of_other_heads_than_the_config_states_is_refused(tmp_path)
     _, state = fine_tuned(tmp_path)
     model = torch.nn.ModuleDict({"backbone": SelfPatchViT(num_heads=3, **NORM)})
     with pytest.raises(InputError, match="the checkpoint has 12 heads, the config says 3 heads"):
+        load_state_dict(model, state)
+
+
+def test_a_swins_checkpoint_under_a_vits_config_is_refused():
+    swin = SelfPatchSwin(embed_dim=24, depths=(1, 1, 1, 1), num_heads=(1, 2, 4, 8))
+    state = get_state_dict(torch.nn.ModuleDict({"backbone": swin}))
+    model = torch.nn.ModuleDict({"backbone": SelfPatchViT(**NORM)})
+    with pytest.raises(InputError, match="the checkpoint holds a swin, and SelfPatchViT is a vit"):
         load_state_dict(model, state)

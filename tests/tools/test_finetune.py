@@ -106,6 +106,8 @@ def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
     assert f"resumed epoch: {1 if host == 'mmdet' else 0}" in done.stdout + done.stderr
     last = tmp_path / "work" / checkpoint.format(2 * step)
     assert last.is_file()
+    resumed = json.loads((tmp_path / "work/results.json").read_text())
+    assert resumed["hours"] > result["hours"], "the hours before count"
 
     (tmp_path / "work/results.json").unlink()
     command = [stock_tool(host, "test.py"), config, str(last), *work_dir, "--cfg-options"]
