@@ -139,14 +139,12 @@ class Stamp:
     """What a video's masks were made of, kept beside them.
 
     Attributes:
-        fingerprint: SHA-256 of the backbone's weights.
-        architecture: Architecture of the backbone.
+        fingerprint: The backbone's, which covers weights and architecture.
         frames: Folder of the frames, and their number.
         settings: Settings of features and propagation.
     """
 
     fingerprint: str
-    architecture: dict[str, Any]
     frames: tuple[str, int]
     settings: Settings
 
@@ -159,7 +157,7 @@ class Stamp:
 def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
     """The stamp of this video, backbone and settings."""
     frames = (str(sequence.frames[0].parent.resolve()), len(sequence.frames))
-    return Stamp(info.fingerprint, info.architecture, frames, settings)
+    return Stamp(info.fingerprint, frames, settings)
 
 
 def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:

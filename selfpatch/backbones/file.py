@@ -163,10 +163,17 @@ def load_backbone(
 ) -> tuple[Trunk, BackboneInfo]:
     """Build the trunk that a file describes, with its weights, in evaluation mode."""
     state, info = read_backbone(path)
+    return _built(info, state, path, device), info
+
+
+def _built(
+    info: BackboneInfo, state: State, path: str | os.PathLike[str], device: str | torch.device
+) -> Trunk:
+    """The trunk of a file that was read, on a device, in evaluation mode."""
     trunk = trunk_from(info.architecture)
     load_strictly(trunk, state, path)
     try:
-        return trunk.to(device).eval(), info
+        return trunk.to(device).eval()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
@@ -183,10 +190,11 @@ def load_features(
     Returns:
         Images (B, 3, H, W) -> (B, D) and (B, N, D); and what the backbone is.
     """
-    trunk, info = load_backbone(path, device)
+    state, info = read_backbone(path)
+    trunk = _built(info, state, path, device)
     summary = {
         name.removeprefix(SUMMARY): value
-        for name, value in read_backbone(path)[0].items()
+        for name, value in state.items()
         if name.startswith(SUMMARY)
     }
     head = None
@@ -207,18 +215,23 @@ def trunk_weights(state: State) -> State:
 def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
     """Load a trunk's weights or raise one sentence that lists what does not match."""
     state = trunk_weights(state)
-    wanted = trunk.state_dict()
-    problems = [f"missing {name}" for name in wanted if name not in state]
-    problems += [f"left over {name}" for name in state if name not in wanted]
-    problems += [
-        f"{name} is {tuple(state[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in state and state[name].shape != value.shape
-    ]
+    problems = misfit(state, trunk.state_dict())
     if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" * (len(problems) > 8))
-        raise InputError(f"{path} does not fit the trunk that it describes: {shown}")
+        raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
     trunk.load_state_dict(state)
+
+
+def misfit(given: State, wanted: State, most: int = 8) -> str:
+    """What is missing, left over or of another shape, the first few; nothing if all fits."""
+    problems = [f"missing {name}" for name in wanted if name not in given]
+    problems += [f"left over {name}" for name in given if name not in wanted]
+    problems += [
+        f"{name} is {tuple(given[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    more = [f"and {len(problems) - most} more"] if len(problems) > most else []
+    return "; ".join(problems[:most] + more)
 
 
 def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:

@@ -49,7 +49,7 @@ def draw(runs: dict[str, list[dict]], path: Path) -> None:
     figure, axes = plt.subplots(
         -(-len(shown) // 2), 2, figsize=(9, 2.6 * -(-len(shown) // 2)), squeeze=False
     )
-    for axis, name in zip(axes.flat, shown, strict=False):
+    for axis, name in zip(axes.flat[: len(shown)], shown, strict=True):
         draw_panel(axis, runs, name)
     for axis in axes.flat[len(shown) :]:
         axis.set_axis_off()

@@ -86,8 +86,21 @@ class Pretrainer(BaseModel):
             self.student.trunk.patch_embed.requires_grad_(False)
 
     def _network(self, trunk: dict[str, Any], selfpatch: dict[str, Any]) -> Network:
-        """The network of student or teacher: with SelfPatch's heads if there are options for it."""
+        """The network of student or teacher: with SelfPatch's heads if there are options for it.
+
+        Raises:
+            InputError: The features would go through no last norm, or through two.
+        """
         built = build_trunk(**trunk)
+        if selfpatch and built.architecture["final_norm"]:
+            raise InputError(
+                "SelfPatch's aggregation head has the last norm; leave model.trunk.final_norm out"
+            )
+        if not selfpatch and not built.architecture.get("final_norm", True):
+            raise InputError(
+                "without SelfPatch the trunk's own norm is read; set model.trunk.final_norm=True"
+                " and, for a ViT, model.trunk.class_token=True"
+            )
         if not selfpatch:
             return ImageNetwork(built, self.objective.build_head(built.embed_dim))
         patch_head = ProjectionHead(built.embed_dim, **selfpatch["patch_head"])

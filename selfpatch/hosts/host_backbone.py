@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from selfpatch.backbones.file import BackboneInfo, State, load_strictly, read_backbone
+from selfpatch.backbones.file import BackboneInfo, State, load_strictly, misfit, read_backbone
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import VARIANTS, trunk_from
 
@@ -18,11 +18,11 @@ from selfpatch.models.trunks import VARIANTS, trunk_from
 class HostBackbone(BaseModule):
     """A trunk whose weights and architecture a backbone file or a checkpoint decides.
 
-    What the file of ``init_cfg`` says is built and, in :meth:`init_weights`, loaded, strictly. A
-    config need not say any of it again; what it says all the same has to agree, except for what
-    ``override`` changes on purpose. A fine-tuned checkpoint keeps the architecture and the origin
-    of its backbone in the state dict: it decides where no ``init_cfg`` names a file, as in the
-    hosts' inferencers.
+    What the file of ``init_cfg`` says is built, and its weights are loaded, strictly. A config need
+    not say any of it again; what it says all the same has to agree, except for what ``override``
+    changes on purpose. A fine-tuned checkpoint keeps the architecture and the origin of its
+    backbone in the state dict: it decides where no ``init_cfg`` names a file, as in the hosts'
+    inferencers.
 
     Args:
         variant: Width and depth by a name of :data:`selfpatch.models.trunks.VARIANTS`.
@@ -56,14 +56,14 @@ class HostBackbone(BaseModule):
             )
         self.stated = {**self.size_of(variant), **stated}
         self.override, self.training_options = override or {}, training
-        self.file: tuple[State, BackboneInfo] | None = None
         if init_cfg is not None and Path(init_cfg["checkpoint"]).is_file():
-            self.file = read_backbone(init_cfg["checkpoint"])
-            self.settle(self.file[1].architecture, init_cfg["checkpoint"])
+            state, info = read_backbone(init_cfg["checkpoint"])
+            self.settle(info.architecture, init_cfg["checkpoint"], state)
+            self.info = replace(info, architecture={**info.architecture, **self.override})
         else:
             default = {**VARIANTS[variant or self.default_variant], **self.stated}
             self.settle(default, "the config")
-        self.info = BackboneInfo(self.architecture, method="random", source="")
+            self.info = BackboneInfo(self.architecture, method="random", source="")
 
     def size_of(self, variant: str | None) -> dict[str, Any]:
         """Width and depth of a variant; its heads are for the file to say."""
@@ -75,11 +75,14 @@ class HostBackbone(BaseModule):
         size = VARIANTS[variant] if variant else {}
         return {name: size[name] for name in ("embed_dim", "depth", "depths") if name in size}
 
-    def settle(self, architecture: dict[str, Any], source: str | Path) -> None:
-        """Build a trunk of this architecture, and what this class adds to it.
+    def settle(
+        self, architecture: dict[str, Any], source: str | Path, weights: State | None = None
+    ) -> None:
+        """Build a trunk of this architecture, with these weights, and what this class adds to it.
 
         Raises:
-            InputError: It is of another family, or the config states something else.
+            InputError: It is of another family, the config states something else, or the weights
+                do not fit.
         """
         found = architecture.get("family", self.family)
         if found != self.family:
@@ -97,6 +100,8 @@ class HostBackbone(BaseModule):
                     f" leave it out of the config, or change it on purpose with"
                     f" override=dict({name}={value!r})"
                 )
+        if weights is not None:
+            load_strictly(trunk, weights, source)
         self.architecture = trunk.architecture
         self.trunk: Any = trunk
         self.complete()
@@ -106,28 +111,24 @@ class HostBackbone(BaseModule):
         """Build what comes after the trunk."""
 
     def init_weights(self) -> None:
-        """Load the pretrained trunk, strictly; a second call leaves everything as it is.
+        """Say what training starts from; the weights were loaded when the trunk was built.
 
         Raises:
-            InputError: The file is missing, or its weights do not fit what it describes.
+            InputError: The file of ``init_cfg`` is missing: only a checkpoint can fill this
+                backbone.
         """
         if self.is_init:
             return
         self._is_init = True
-        name = type(self).__name__
+        name, info = type(self).__name__, self.info
         if self.init_cfg is None:
             print_log(f"{name} starts from random weights: it has no init_cfg", "current")
             return
-        path = self.init_cfg["checkpoint"]
-        state, info = self.file or read_backbone(path)
-        self.file = None
-        used = self.trunk.state_dict()
-        whole = trunk_from({**info.architecture, **self.override})
-        load_strictly(whole, state, path)
-        self.trunk.load_state_dict({n: v for n, v in whole.state_dict().items() if n in used})
-        self.info = replace(info, architecture={**info.architecture, **self.override})
+        if info.method == "random":
+            path = self.init_cfg["checkpoint"]
+            raise InputError(f"{path} does not exist; give a backbone file or a checkpoint")
         print_log(
-            f"{name}: {info.method} from {info.source}, fingerprint {self.info.fingerprint[:12]}",
+            f"{name}: {info.method} from {info.source}, fingerprint {info.fingerprint[:12]}",
             "current",
         )
 
@@ -154,28 +155,18 @@ class HostBackbone(BaseModule):
                 self.settle(info.architecture, "the checkpoint")
                 self.to(device)
                 self.built_late = True
-        self.refuse_other_weights(state_dict, prefix)
-        self.info = info
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-    def refuse_other_weights(self, state_dict: dict[str, Any], prefix: str) -> None:
-        """Raise InputError unless a checkpoint fills this backbone, and nothing is left over."""
         own = {n: v for n, v in self.state_dict().items() if n != "_extra_state"}
         given = {n.removeprefix(prefix): v for n, v in state_dict.items() if n.startswith(prefix)}
-        problems = [f"missing {name}" for name in own if name not in given]
-        problems += [f"left over {name}" for name in given if name not in own]
-        problems += [
-            f"{name} is {tuple(given[name].shape)} instead of {tuple(value.shape)}"
-            for name, value in own.items()
-            if name in given and given[name].shape != value.shape
-        ]
-        problems = [problem for problem in problems if "num_batches_tracked" not in problem]
+        counters = {name for name in own if name.endswith("num_batches_tracked")}  # read by nothing
+        problems = misfit(
+            {name: value for name, value in given.items() if name not in counters},
+            {name: value for name, value in own.items() if name not in counters},
+            most=4,
+        )
         if problems:
-            more = f"; and {len(problems) - 4} more" if len(problems) > 4 else ""
-            raise InputError(
-                f"the checkpoint's backbone is not the one of the config: "
-                f"{'; '.join(problems[:4])}{more}"
-            )
+            raise InputError(f"the checkpoint's backbone is not the one of the config: {problems}")
+        self.info = info
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def train(self, mode: bool = True) -> "HostBackbone":
         """Switch the mode; what is frozen stays in evaluation mode.

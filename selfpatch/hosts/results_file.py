@@ -2,6 +2,7 @@
 
 import math
 import time
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from mmengine.model import BaseTTAModel
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from selfpatch.backbones.file import BackboneInfo
+from selfpatch.backbones.file import BackboneInfo, misfit
 from selfpatch.errors import InputError
 from selfpatch.hosts.host_backbone import HostBackbone
 from selfpatch.hosts.settings import data_of, test_settings, training_settings
 from selfpatch.models.distributed import unwrapped
 from selfpatch.results.file import TASKS, write_result
+from selfpatch.results.settings import UNKNOWN
 
 HOST_METRICS = {
     "AP-box": ("coco/bbox_mAP", 100),
@@ -76,20 +78,19 @@ class ResultsFile(Hook):
         self.before, self.loaded_iterations = meta.get("selfpatch", {}), meta.get("iter", 0)
         if isinstance(runner._train_loop, BaseLoop):  # the backbone itself is strict all the same
             return
-        wanted = set(model_of(runner).state_dict())
-        given = {n.removeprefix("module.") for n in checkpoint.get("state_dict", checkpoint)}
+        state = checkpoint.get("state_dict", checkpoint)
+        given = {name.removeprefix("module."): value for name, value in state.items()}
+        wanted = model_of(runner).state_dict()
         if isinstance(model_of(runner).backbone, HostBackbone):
             # It looks for itself, and may yet become what the checkpoint says that it is.
-            wanted, given = (
-                {name for name in names if not name.startswith("backbone.")}
-                for names in (wanted, given)
+            given, wanted = (
+                {name: value for name, value in one.items() if not name.startswith("backbone.")}
+                for one in (given, wanted)
             )
-        problems = [f"missing {name}" for name in sorted(wanted - given)]
-        problems += [f"left over {name}" for name in sorted(given - wanted)]
+        problems = misfit(given, wanted, most=4)
         if problems:
-            more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
             raise InputError(
-                f"{runner._load_from} does not fill the model: {'; '.join(problems[:4])}{more};"
+                f"{runner._load_from} does not fill the model: {problems};"
                 " test it with the config that it was trained with"
             )
 
@@ -124,7 +125,7 @@ class ResultsFile(Hook):
             hours=self.hours(),
             settings={
                 "iterations": runner.iter or self.loaded_iterations,
-                "training": self.before.get("settings", "unknown"),
+                "training": self.before.get("settings", UNKNOWN),
                 "test": test_settings(runner.cfg, split, several_scales),
             },
         )
@@ -164,7 +165,8 @@ def measured(task: str, metrics: dict[str, Any]) -> dict[str, float | None]:
     """The metrics of a task in percent; of a user's own, those that are known, or else all."""
     names = TASKS.get(task) or [n for n, (host, _) in HOST_METRICS.items() if host in metrics]
     if not names:
-        return {name: float(v) for name, v in metrics.items() if isinstance(v, int | float)}
+        numbers = {name: value for name, value in metrics.items() if isinstance(value, Real)}
+        return {n: float(v) if math.isfinite(v) else None for n, v in numbers.items()}
     found = {name: HOST_METRICS[name] for name in names}
     return {name: percent(metrics.get(host), factor) for name, (host, factor) in found.items()}
 

@@ -33,9 +33,11 @@ OF_THE_FILE = re.compile(
 
 def training_settings(cfg: Config, dataset: Any) -> Settings:
     """What of a config decides the weights that training ends with, beside seed and backbone."""
+    data = data_of(dataset)
+    del data["path"]  # where it lies changes nothing
     hooks = [hook for hook in cfg.get("custom_hooks", []) if hook.get("type") != "ResultsFile"]
     sections = {name: cfg.get(name) for name in TRAINING}
-    sections |= {"custom_hooks": hooks, "processes": get_world_size(), "data": data_of(dataset)}
+    sections |= {"custom_hooks": hooks, "processes": get_world_size(), "data": data}
     return relevant(sections)
 
 

@@ -45,7 +45,7 @@ class SelfPatchLoss(nn.Module):
             )
             .flatten(1)
             .mean(1)
-            for own, summary in zip(student, teacher, strict=False)
+            for own, summary in zip(student[: len(teacher)], teacher, strict=True)
         ]
         return torch.cat(per_view).mean()
 

@@ -67,7 +67,8 @@ def loss_curves(runs: Sequence[Run]) -> str:
     figure = Figure(figsize=(10.5, 3.0), layout="constrained")
     FigureCanvasSVG(figure)
     for axis, (key, title) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        for run, log, color in zip(runs, logs, RUN_COLORS, strict=False):
+        for number, (run, log) in enumerate(zip(runs, logs, strict=True)):
+            color = RUN_COLORS[number % len(RUN_COLORS)]
             points = [(line["step"], line[key]) for line in log if key in line]
             if points:
                 axis.plot(*zip(*points, strict=True), color=color, lw=1.8, label=run.name)

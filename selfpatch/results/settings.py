@@ -8,6 +8,9 @@ from typing import Any
 Settings = dict[str, Any]
 """Dotted name -> a plain value."""
 
+UNKNOWN = "unknown"
+"""The training of a model whose checkpoint does not say how it was trained."""
+
 
 def flat(values: Any, prefix: str = "") -> Settings:
     """Nested mappings and sequences of mappings as one mapping, by dotted names.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from selfpatch.results.file import TASKS, Result
 from selfpatch.results.published import PUBLISHED, PUBLISHED_SETTING, WHOLE, Published
-from selfpatch.results.settings import Settings, difference, digest
+from selfpatch.results.settings import UNKNOWN, Settings, difference, digest
 
 NONE = "-"
 COMPARED_METHODS = {"dino": "DINO", "dino+selfpatch": "SelfPatch"}
@@ -94,7 +94,7 @@ def build_table(results: Iterable[Result]) -> Table:
     columns = backbone_columns(kept)
     rows = []
     for task in tasks_of(kept):
-        groups: dict[tuple[str, str], list[Result]] = {}
+        groups: dict[tuple[str, ...], list[Result]] = {}
         for result in sorted((r for r in kept if r.task == task), key=setting):
             groups.setdefault(setting(result), []).append(result)
         if not groups:
@@ -131,7 +131,7 @@ def task_rows(
     if group:
         name += distinction(group[0], others)
         whole = not share(group[0])
-    metrics = TASKS.get(task) or tuple(group[0].metrics)
+    metrics = TASKS.get(task) or tuple(dict.fromkeys(m for r in group for m in r.metrics))
     return [
         metric_row(name, metric, found, columns, PUBLISHED.get((task, metric)) if whole else None)
         for metric in metrics
@@ -150,13 +150,24 @@ def distinction(own: Result, others: Sequence[Result]) -> str:
     parts = [share(own)] if share(own) else []
     if any(other.dataset["names"] != own.dataset["names"] for other in others) and not parts:
         parts.append(f"data {own.dataset['path']}")
+    if training_unknown(own):
+        parts.append("training unknown")
     parts += difference(own.settings, [other.settings for other in others])
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def setting(result: Result) -> tuple[str, str]:
-    """What two results must share to be compared: names of the data, and all settings."""
-    return result.dataset["names"], digest(result.settings)
+def setting(result: Result) -> tuple[str, str, str]:
+    """What two results must share to be compared: names of the data, and all settings.
+
+    Where the training is not known, nothing is known to be shared: such a result stands alone.
+    """
+    alone = backbone_key(result) if training_unknown(result) else ""
+    return result.dataset["names"], digest(result.settings), alone
+
+
+def training_unknown(result: Result) -> bool:
+    """Whether nobody can say how the tested model was trained."""
+    return result.settings.get("training") == UNKNOWN
 
 
 def slot(result: Result) -> tuple[object, ...]:

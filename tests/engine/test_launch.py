@@ -20,6 +20,7 @@ from selfpatch.models.networks import SelfPatchNetwork
 from selfpatch.objectives.dino import DINO
 from selfpatch.objectives.objective import Objective
 from selfpatch.objectives.selfpatch import SelfPatchLoss
+from selfpatch.results.settings import flat
 from tests import ROOT
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, CONFIGS, TINY, arguments, train, weights
 
@@ -145,6 +146,41 @@ def test_every_number_of_a_recipe_stands_in_its_config(path):
     assert "betas" in cfg.optim_wrapper.optimizer
     assert {"total_batch_size", "views", "randomness"} <= set(cfg)
     assert {"variant", "image_size", "drop_path_rate"} <= set(model.trunk)
+
+
+PAIRS = {
+    "dino_vit-s16_8xb128-200e_in1k.py": "selfpatch_vit-s16_8xb128-200e_in1k.py",
+    "dino_vit-t16_imagenette128.py": "selfpatch_vit-t16_imagenette128.py",
+    "demo_dino.py": "demo_selfpatch.py",
+    "moby_vit-s16_8xb64-300e_in1k.py": "selfpatch-moby_vit-s16_8xb64-300e_in1k.py",
+    "moby_swin-t_8xb64-300e_in1k.py": "selfpatch-moby_swin-t_8xb64-300e_in1k.py",
+    "mocov3_vit-s16_8xb512-300e_in1k.py": "selfpatch-mocov3_vit-s16_8xb512-300e_in1k.py",
+}
+"""A method alone -> the same with SelfPatch; what a difference between the two is read from."""
+
+OF_THE_METHOD = (
+    "model.selfpatch",
+    "model.trunk.class_token",
+    "model.trunk.final_norm",
+    "model.objective.center_views",
+    "train_cfg.schedule.teacher_temp",
+    "train_cfg.schedule.freeze_last_layer_epochs",
+)
+"""What SelfPatch changes of a recipe."""
+
+
+@pytest.mark.parametrize(("alone", "both"), PAIRS.items(), ids=list(PAIRS))
+def test_a_method_differs_from_itself_with_selfpatch_in_nothing_else(alone, both):
+    one, other = (flat(read_config(str(CONFIGS / name)).to_dict()) for name in (alone, both))
+    differing = {n for n in {*one, *other} if one.get(n, "none") != other.get(n, "none")}
+    assert {name for name in differing if not name.startswith(OF_THE_METHOD)} <= {"work_dir"}
+    assert any(name.startswith("model.selfpatch") for name in differing)
+
+
+def test_selfpatch_is_the_same_on_every_method_of_the_paper():
+    papers = [name for name in PAIRS.values() if name.endswith("in1k.py")]
+    found = [read_config(str(CONFIGS / name)).model.selfpatch.to_dict() for name in papers]
+    assert all(one == found[0] for one in found)
 
 
 def test_the_printed_config_is_the_one_that_the_checkpoint_keeps(images, tmp_path, programs):

@@ -78,7 +78,7 @@ def test_every_ablation_changes_the_patch_loss_and_nothing_else(ablation):
 def test_a_frozen_patch_projection_and_fixed_positions_are_not_trained():
     model = Pretrainer(
         {"embed_dim": 12, "num_heads": 2, "depth": 1, "patch_size": 8, "image_size": 32,
-         "fixed_positions": True},
+         "fixed_positions": True, "final_norm": True},
         {"name": "mocov3", "hidden_dim": 8, "out_dim": 4},
         freeze_patch_embed=True,
     )  # fmt: skip
@@ -172,3 +172,16 @@ def test_teacher_is_the_moving_average_of_the_student(model):
     model.move_teacher(momentum=0.9)
     for old, new in zip(before, model.teacher.parameters(), strict=True):
         torch.testing.assert_close(new, old + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("trunk", "selfpatch", "sentence"),
+    [
+        ({"class_token": True, "final_norm": False}, None, "set model.trunk.final_norm=True"),
+        ({"final_norm": True}, {}, "leave model.trunk.final_norm out"),
+    ],
+)
+def test_features_pass_one_last_norm(trunk, selfpatch, sentence):
+    """With none, or with two, a run trained all the same, and its numbers were of another model."""
+    with pytest.raises(InputError, match=sentence):
+        tiny("dino", selfpatch, **trunk)

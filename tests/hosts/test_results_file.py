@@ -3,6 +3,7 @@
 import logging
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -28,10 +29,8 @@ def test_a_metric_that_the_host_could_not_compute_stays_empty():
 class Images:
     """Stands for a data set of either host."""
 
-    data_root = "data"
-
-    def __init__(self, *names: str) -> None:
-        self.names = names
+    def __init__(self, *names: str, data_root: str = "data") -> None:
+        self.names, self.data_root = names, data_root
 
     def __len__(self) -> int:
         return len(self.names)
@@ -80,9 +79,20 @@ def test_settings_are_all_that_changes_a_number():
         assert settings(**same) == default, same
 
 
+def test_training_data_may_lie_elsewhere():
+    cfg = Config.fromfile(ROOT / "mmseg_configs/upernet_selfpatch-small_ade20k-128x128.py")
+    one, other = (
+        training_settings(cfg, Images("a.jpg", data_root=root)) for root in ("data", "/scratch")
+    )
+    assert one == other
+    assert one != training_settings(cfg, Images("b.jpg"))
+
+
 def test_the_metrics_of_a_task_of_ones_own_are_those_of_the_host():
     assert measured("cells", {"coco/bbox_mAP": 0.5, "coco/bbox_mAP_s": 0.1}) == {"AP-box": 50.0}
     assert measured("cells", {"accuracy": 0.5, "name": "x"}) == {"accuracy": 0.5}
+    found = measured("cells", {"single": np.float32(0.5), "none": float("nan")})
+    assert found == {"single": 0.5, "none": None}
 
 
 def test_a_results_file_that_cannot_be_written_ends_no_training(caplog):

@@ -12,7 +12,7 @@ from selfpatch.errors import InputError
 from selfpatch.results.file import TASKS, Result, described_data, read_results
 from selfpatch.results.formats import to_html, to_markdown, to_text
 from selfpatch.results.published import PUBLISHED
-from selfpatch.results.settings import flat
+from selfpatch.results.settings import UNKNOWN, flat
 from selfpatch.results.table import build_table, version_list
 from tests import ROOT
 
@@ -125,6 +125,21 @@ def test_a_task_of_ones_own_has_rows_with_its_own_metrics():
     assert [(row.metric, row.values[0]) for row in found.rows if row.task == "cells"] == [
         ("AP-box", 12.0), ("speed", 3.0)
     ]  # fmt: skip
+
+
+def test_a_task_of_ones_own_has_a_row_for_every_metric_that_any_of_its_results_has():
+    both = [result(task="cells", metrics={"AP": 1.0})]
+    both += [result(task="cells", metrics={"PQ": 2.0}, method="dino+selfpatch")]
+    rows = [row for row in build_table(both).rows if row.task == "cells"]
+    assert [(row.metric, row.values) for row in rows] == [("AP", (1.0, None)), ("PQ", (None, 2.0))]
+
+
+def test_what_nobody_knows_the_training_of_is_compared_with_nothing():
+    silent = {"training": UNKNOWN}
+    both = [result(settings=silent), result(method="dino+selfpatch", settings=silent)]
+    rows = [row for row in build_table(both).rows if "UperNet" in row.task]
+    assert [row.task for row in rows] == ["ADE20K, UperNet (training unknown)"] * 2
+    assert all(row.difference is None for row in rows)
 
 
 def test_of_two_runs_of_one_backbone_the_newest_counts_and_the_table_says_so():

@@ -144,7 +144,21 @@ def test_a_checkpoint_of_another_model_is_never_scored(segmenter, run, tmp_path)
     done = run("mmseg", command, tmp_path)
     assert done.returncode != 0
     last = done.stderr.strip().splitlines()[-1]
-    assert "iter_2.pth does not fill the model: missing auxiliary_head" in last
+    assert "iter_2.pth does not fill the model: missing decode_head.psp_modules" in last
+    assert not (tmp_path / "work/results.json").exists()
+
+
+def test_a_head_of_another_shape_is_never_scored(segmenter, run, tmp_path):
+    """mmengine would warn, and test a classifier as it was drawn."""
+    config = str(ROOT / HOSTS["mmseg"][0])
+    command = [stock_tool("mmseg", "test.py"), config, str(segmenter), "--work-dir", "work"]
+    command += ["--cfg-options", "model.decode_head.num_classes=7"]
+    done = run("mmseg", command, tmp_path)
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    wrong = "iter_2.pth does not fill the model: decode_head.conv_seg.weight is (150, "
+    assert wrong in last
+    assert "instead of (7, " in last
     assert not (tmp_path / "work/results.json").exists()
 
 

@@ -77,8 +77,8 @@ def main() -> None:
     print(f"ViT-S, {WIDTH}x{HEIGHT}, {torch.get_num_threads()} threads; seconds per frame")
     names = ["fp32 net", "bf16 net", "propagate", "mask"]
     names += [] if args.no_dense else ["dense", "ratio", "difference"]
-    widths = [11, 11, 11, 11, 11, 8, 12]
-    columns = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=False))
+    widths = [11, 11, 11, 11, 11, 8, 12][: len(names)]
+    columns = "".join(f"{name:>{width}}" for name, width in zip(names, widths, strict=True))
     print(f"patch{columns}{'peak MiB':>13}")
     # A process for each line, so that each has its own peak.
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
