@@ -140,8 +140,8 @@ def provenance(table: Table, made: Made) -> str:
         f"# {name}: {clock(seconds)}\n{command}\n" for name, command, seconds in made.commands
     )
     return (
-        "<p>Every number is read from a results file, which names the weights by the SHA-256 of"
-        " their values.</p>"
+        "<p>Every number is read from a results file, which names its backbone by the SHA-256"
+        " of weights and architecture.</p>"
         f"<div class='scroll'><table class='origins'><thead><tr>{head}</tr></thead>"
         f"<tbody>{rows}</tbody></table></div><p class='note'>Versions: {html.escape(versions)}.</p>"
         "<p>The commands, each as you would type it, and the time it took:</p>"
