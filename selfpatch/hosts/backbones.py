@@ -123,7 +123,7 @@ class SelfPatchViT(HostBackbone):
 class SelfPatchSwin(HostBackbone):
     """A Swin Transformer and its four stages, each through a LayerNorm of its own.
 
-    The norms are new, as in Swin's detection recipe; the trunk's final norm is not used.
+    Equal weights give what the hosts' own ``SwinTransformer`` gives. The norms are new, as in Swin's detection recipe; the trunk's final norm is not used.
 
     Args:
         variant: A Swin of :data:`selfpatch.models.trunks.VARIANTS`.
@@ -149,13 +149,19 @@ class SelfPatchSwin(HostBackbone):
         init_cfg: dict[str, Any] | None = None,
         **stated: Any,
     ) -> None:
-        self.with_cp, self.frozen_stages = with_cp, frozen_stages
-        super().__init__(variant, stated, override, init_cfg, drop_path_rate=drop_path_rate)
+        self.frozen_stages = frozen_stages
+        super().__init__(
+            variant,
+            stated,
+            override,
+            init_cfg,
+            drop_path_rate=drop_path_rate,
+            shift_single_window=True,
+            activation_checkpointing=with_cp,
+        )
 
     def complete(self) -> None:
         """Give each stage a norm of its own."""
-        for layer in self.trunk.layers:
-            layer.grad_checkpointing = self.with_cp
         self.trunk.norm = nn.Identity()
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in self.trunk.layer_dims)
 

@@ -1,31 +1,46 @@
-"""View -> tokens: the Swin Transformer trunk, timm's blocks without their classifier."""
+"""View -> tokens: the Swin Transformer trunk."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
-from timm.models.swin_transformer import SwinTransformer
+from timm.layers import PatchEmbed
+from timm.models.swin_transformer import (
+    PatchMerging,
+    SwinTransformerBlock,
+    window_partition,
+    window_reverse,
+)
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from selfpatch.errors import InputError
-from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD
+from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD, init_transformer_weights
 
 
 class Swin(nn.Module):
     """Swin Transformer whose tokens are those of the last stage; views of any size.
 
-    Stages whose grid does not divide into windows are padded, as in timm.
+    Its authors published two ways to compute with the same weights. They differ where a stage's
+    grid fits into one window: their classifier and their self-supervised code leave the windows of
+    such a stage unshifted (Swin-Transformer, ``models/swin_transformer.py``; at 224 pixels that is
+    the last stage), their detector, and with it mmdetection and mmsegmentation, shifts every second
+    block whatever the grid. ``shift_single_window`` says which.
 
     Args:
         embed_dim: Width of the first stage; the last one is 8 times as wide.
         depths: Blocks per stage.
         num_heads: Attention heads per stage.
         window_size: Side of a window, in tokens.
-        image_size: Side that the relative positions are laid out for; it stores no positions.
+        image_size: Side of the image it is laid out for; a stage whose grid is smaller than a
+            window there has windows of the size of that grid. It stores no positions.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller.
         mean: Mean of the images it was trained on, see :class:`VisionTransformer`.
         std: Their standard deviation.
         drop_path_rate: Stochastic depth, rising linearly to this rate.
+        shift_single_window: Shift the windows of a stage that has only one, too.
+        activation_checkpointing: Recompute each block in the backward pass to save memory.
     """
 
     num_prefix_tokens = 0
@@ -44,6 +59,8 @@ class Swin(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
+        shift_single_window: bool = False,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.architecture: dict[str, Any] = {
@@ -64,17 +81,29 @@ class Swin(nn.Module):
         self.layer_dims = tuple(embed_dim * 2**index for index in range(len(depths)))
         self.layer_strides = tuple(4 * 2**index for index in range(len(depths)))
         self.correspondence_layer = len(depths) - 1
-        swin = SwinTransformer(
-            img_size=image_size,
-            embed_dim=embed_dim,
-            depths=tuple(depths),
-            num_heads=tuple(num_heads),
-            window_size=window_size,
-            strict_img_size=False,
-            num_classes=0,
-            drop_path_rate=drop_path_rate,
+
+        self.patch_embed = PatchEmbed(
+            None, 4, embed_dim=embed_dim, norm_layer=nn.LayerNorm, output_fmt="NHWC"
         )
-        self.patch_embed, self.layers = swin.patch_embed, swin.layers
+        last = max(sum(depths) - 1, 1)
+        rates = iter(drop_path_rate * index / last for index in range(sum(depths)))
+        self.layers = nn.Sequential(
+            *(
+                SwinStage(
+                    dim,
+                    heads,
+                    min(window_size, max(image_size // stride, 1)),
+                    [next(rates) for _ in range(depth)],
+                    shift_single_window,
+                    activation_checkpointing,
+                    first=index == 0,
+                )
+                for index, (dim, heads, stride, depth) in enumerate(
+                    zip(self.layer_dims, num_heads, self.layer_strides, depths, strict=True)
+                )
+            )
+        )
+        self.layers.apply(init_transformer_weights)
         self.norm = nn.LayerNorm(self.embed_dim, eps=1e-5) if final_norm else nn.Identity()
 
     @property
@@ -102,8 +131,8 @@ class Swin(nn.Module):
         """Images (B, 3, H, W) -> the map (B, layer_dims[i], rows, columns) after each stage asked.
 
         Stages are counted from 0, in rising order; those after the last one asked for do not run.
-        Images are padded with zeros, at the right and at the bottom, to multiples of 4; timm pads
-        the maps within.
+        Images are padded with zeros, at the right and at the bottom, to multiples of 4, and the
+        maps within to whole windows.
         """
         height, width = images.shape[-2:]
         maps, tokens = [], self.patch_embed(F.pad(images, (0, -width % 4, 0, -height % 4)))
@@ -112,3 +141,107 @@ class Swin(nn.Module):
             if index in indices:
                 maps.append(tokens.permute(0, 3, 1, 2))
         return maps
+
+
+class SwinStage(nn.Module):
+    """Halve the grid, except in the first stage, and run blocks with and without a shift in turns.
+
+    Args:
+        dim: Channels C.
+        num_heads: Attention heads.
+        window_size: Side of a window, in tokens.
+        drop_path_rates: Stochastic depth of each block.
+        shift_single_window: See :class:`Swin`.
+        activation_checkpointing: See :class:`Swin`.
+        first: Whether this is the first stage.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        window_size: int,
+        drop_path_rates: Sequence[float],
+        shift_single_window: bool,
+        activation_checkpointing: bool,
+        first: bool,
+    ) -> None:
+        super().__init__()
+        self.downsample = nn.Identity() if first else PatchMerging(dim // 2, dim)
+        self.blocks = nn.Sequential(
+            *(
+                ShiftedWindowBlock(
+                    dim, num_heads, window_size, index % 2 == 1, rate, shift_single_window
+                )
+                for index, rate in enumerate(drop_path_rates)
+            )
+        )
+        self.activation_checkpointing = activation_checkpointing
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, rows, columns, C_in) -> (B, rows / 2, columns / 2, C), rounded up."""
+        tokens = self.downsample(tokens)
+        for block in self.blocks:
+            if self.activation_checkpointing and self.training:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+            else:
+                tokens = block(tokens)
+        return tokens
+
+
+class ShiftedWindowBlock(SwinTransformerBlock):
+    """timm's block, with the grid padded to whole windows before it is rolled, as Swin's code does.
+
+    timm rolls first: where the grid is no multiple of the window, the image's first rows then lie
+    beside its last ones, inside one window that no mask divides.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        window_size: int,
+        shifted: bool,
+        drop_path_rate: float,
+        shift_single_window: bool,
+    ) -> None:
+        super().__init__(
+            dim, (window_size, window_size), num_heads,
+            window_size=window_size, dynamic_mask=True, drop_path=drop_path_rate,
+        )  # fmt: skip
+        self.side = window_size
+        self.shift = window_size // 2 if shifted else 0
+        self.shift_single_window = shift_single_window
+
+    def _attn(self, tokens: Tensor) -> Tensor:
+        """Attention within windows, (B, rows, columns, C) in and out."""
+        rows, columns, dim = tokens.shape[1:]
+        tokens = F.pad(tokens, (0, 0, 0, -columns % self.side, 0, -rows % self.side))
+        padded = tokens.shape[1:3]
+        single = max(padded) <= self.side
+        shift = 0 if single and not self.shift_single_window else self.shift
+        if shift:
+            tokens = tokens.roll((-shift, -shift), (1, 2))
+            mask = shift_mask(*padded, self.side, shift).to(tokens)
+        windows = window_partition(tokens, self.window_size).flatten(1, 2)
+        windows = self.attn(windows, mask=mask if shift else None)
+        windows = windows.unflatten(1, self.window_size)
+        tokens = window_reverse(windows, self.window_size, *padded)
+        if shift:
+            tokens = tokens.roll((shift, shift), (1, 2))
+        return tokens[:, :rows, :columns].contiguous()
+
+
+def shift_mask(rows: int, columns: int, window_size: int, shift: int) -> Tensor:
+    """What to add to the attention within each window of a rolled grid: (windows, w * w, w * w).
+
+    Zero between places that were neighbours before the grid was rolled, and -100 between those
+    that only the roll brought together.
+    """
+    regions = [
+        (torch.arange(side) >= side - window_size).int() + (torch.arange(side) >= side - shift)
+        for side in (rows, columns)
+    ]
+    region = (3 * regions[0][:, None] + regions[1]).view(1, rows, columns, 1)
+    windows = window_partition(region, (window_size, window_size)).flatten(1)
+    return -100.0 * (windows[:, None] != windows[:, :, None])

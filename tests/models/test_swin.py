@@ -1,15 +1,18 @@
-"""Swin against timm's."""
+"""Swin against its authors' two ways to compute: the classifier's, as timm has it, and the hosts'."""
 
 import pytest
 import timm
 import torch
+from mmdet.models.backbones.swin import SwinTransformer, swin_converter
 
 from selfpatch.errors import InputError
+from selfpatch.models.swin import shift_mask
 from selfpatch.models.trunks import build_trunk
 
 
 @torch.no_grad()
-def test_swin_gives_timms_tokens():
+def test_at_224_pixels_it_gives_the_classifiers_tokens():
+    """timm's stages are its authors' there: grids of 56, 28, 14 and 7 are whole windows."""
     swin = build_trunk("swin_tiny", final_norm=True).eval()
     theirs = timm.create_model("swin_tiny_patch4_window7_224", num_classes=0).eval()
     theirs.load_state_dict(swin.state_dict())
@@ -19,3 +22,73 @@ def test_swin_gives_timms_tokens():
     assert swin(torch.randn(2, 3, 96, 64)).shape == (2, 3 * 2, 768)
     with pytest.raises(InputError, match="multiples of 32"):
         swin(torch.randn(1, 3, 100, 96))
+
+
+def hosts_swin(swin: torch.nn.Module) -> SwinTransformer:
+    """mmdetection's Swin-T with equal weights; merged patches lie in another order there."""
+    theirs = SwinTransformer(
+        depths=swin.architecture["depths"], out_indices=(0, 1, 2, 3), patch_norm=True
+    )
+    theirs.eval()  # which returns nothing
+    official = {}
+    for name, value in swin.state_dict().items():
+        stage = int(name.split(".")[1]) if ".downsample." in name else 0
+        official[name.replace(f"layers.{stage}.down", f"layers.{stage - 1}.down")] = value
+    converted = {n.removeprefix("backbone."): v for n, v in swin_converter(official).items()}
+    missing, left_over = theirs.load_state_dict(converted, strict=False)
+    assert left_over == []
+    assert all(n.startswith("norm") or n.endswith("position_index") for n in missing)
+    return theirs
+
+
+@pytest.mark.parametrize(
+    "size", [(96, 96), (224, 224), (448, 448), (512, 512), (800, 1344)], ids=str
+)
+@torch.no_grad()
+def test_as_a_host_computes_it_every_stage_is_the_hosts(size):
+    """timm's differ by 0.2 to 8 % wherever a grid is no multiple of the window."""
+    swin = build_trunk("swin_tiny", depths=(2, 2, 2, 2), shift_single_window=True).eval()
+    for parameter in swin.parameters():
+        parameter += 0.05 * torch.randn_like(parameter)
+    theirs = hosts_swin(swin)
+    for index in range(4):  # ours come before the norm of each stage
+        setattr(theirs, f"norm{index}", torch.nn.Identity())
+    images = torch.randn(1, 3, *size)
+    for own, expected in zip(swin.layer_maps(images, range(4)), theirs(images), strict=True):
+        assert ((own - expected).norm() / expected.norm()).item() < 5e-6
+
+
+@torch.no_grad()
+def test_the_last_rows_of_an_image_change_nothing_in_its_first():
+    swin = build_trunk("swin_tiny", depths=(2, 2, 2, 2)).eval()
+    images = torch.randn(1, 3, 256, 256)
+    (before,) = swin.layer_maps(images, [0])
+    images[:, :, -4:] = 0
+    (after,) = swin.layer_maps(images, [0])
+    assert after[:, :, :32].equal(before[:, :, :32])
+    assert not after[:, :, -1].equal(before[:, :, -1])
+
+
+@torch.no_grad()
+def test_a_stage_of_one_window_is_shifted_in_hosts_only():
+    images = torch.randn(1, 3, 224, 224)
+    torch.manual_seed(0)
+    alone = build_trunk("swin_tiny", depths=(2, 2, 2, 2)).eval()
+    hosts = build_trunk("swin_tiny", depths=(2, 2, 2, 2), shift_single_window=True).eval()
+    hosts.load_state_dict(alone.state_dict())
+    pairs = list(
+        zip(alone.layer_maps(images, range(4)), hosts.layer_maps(images, range(4)), strict=True)
+    )
+    assert [one.equal(other) for one, other in pairs] == [True, True, True, False]
+
+
+def test_what_the_roll_brought_together_does_not_attend_to_itself():
+    """By hand: 2 x 4 places in windows of 2, rolled by 1."""
+    masks = shift_mask(2, 4, window_size=2, shift=1)
+    assert masks.shape == (2, 4, 4)
+    assert masks[0].eq(0).tolist() == [
+        [True, True, False, False], [True, True, False, False],
+        [False, False, True, True], [False, False, True, True],
+    ]  # fmt: skip
+    assert masks[1].eq(0).equal(torch.eye(4, dtype=torch.bool))
+    assert set(masks.unique().tolist()) == {-100.0, 0.0}
