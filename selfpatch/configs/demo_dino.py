@@ -22,6 +22,7 @@ train_cfg = dict(
     max_epochs=10,
     schedule=dict(
         lr=3e-3,
+        start_lr=0.0,
         end_lr=1e-5,
         warmup_epochs=2,
         momentum=(0.98, 1.0),

@@ -56,6 +56,7 @@ train_cfg = dict(
     max_epochs=200,
     schedule=dict(
         lr=5e-4,  # per 256 images
+        start_lr=0.0,
         end_lr=1e-6,
         warmup_epochs=10,
         weight_decay=(0.04, 0.4),

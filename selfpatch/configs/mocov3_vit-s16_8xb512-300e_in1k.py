@@ -2,9 +2,12 @@
 
 Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
               selfpatch/configs/mocov3_vit-s16_8xb512-300e_in1k.py --launcher pytorch --data DIR
-Source:   MoCo-v3: AdamW 1.5e-4 per 256 images, weight decay 0.1, 40 warm-up epochs, momentum
-          0.99 -> 1, temperature 0.2, frozen patch projection, 12 heads, fixed positions of sines
-          and cosines. The views are two global ones of DINO's augmentation.
+Source:   facebookresearch/moco-v3: CONFIG.md (ViT-Small: batch, rate, decay, epochs, warm-up,
+          frozen patch projection, temperature, momentum along a cosine), main_moco.py (views,
+          crops from 0.08, every parameter decays, nothing is clipped), vits.py (12 heads, fixed
+          positions, initialisation), moco/builder.py (heads).
+Ours:     fp32 where its code has fp16; its peak rate is reached one step later, and its teacher
+          moves before it looks, with the next step's momentum.
 Expect:   A falling loss; no published number is claimed for it.
           Time and memory have not been measured.
 """
@@ -14,8 +17,8 @@ _base_ = ["_base_/runtime.py"]
 # Images per step, over all processes and accumulated batches.
 total_batch_size = 4096
 views = [
-    dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
-    dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
+    dict(count=1, size=224, scale=(0.08, 1.0), blur=1.0, interpolation="bilinear"),
+    dict(count=1, size=224, scale=(0.08, 1.0), blur=0.1, solarize=0.2, interpolation="bilinear"),
 ]
 model = dict(
     type="Pretrainer",
@@ -29,15 +32,15 @@ model = dict(
         class_token=True,
         final_norm=True,
         num_heads=12,
-        fixed_positions=True,
         drop_path_rate=0.0,
     ),
-    objective=dict(name="mocov3", hidden_dim=4096, out_dim=256, temperature=0.2),
-    freeze_patch_embed=True,
+    objective=dict(
+        name="mocov3", hidden_dim=4096, out_dim=256, temperature=0.2, freeze_patch_embed=True
+    ),
 )
 optim_wrapper = dict(
     type="PretrainOptimWrapper",
-    constructor="DecayGroups",
+    constructor="AllDecay",
     optimizer=dict(type="AdamW", betas=(0.9, 0.999)),
     clip_norm=0.0,  # not clipped
     precision="fp32",
@@ -47,6 +50,7 @@ train_cfg = dict(
     max_epochs=300,
     schedule=dict(
         lr=1.5e-4,  # per 256 images
+        start_lr=0.0,
         end_lr=0.0,
         warmup_epochs=40,
         weight_decay=(0.1, 0.1),

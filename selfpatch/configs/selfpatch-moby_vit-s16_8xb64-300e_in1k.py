@@ -3,10 +3,9 @@
 Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
               selfpatch/configs/selfpatch-moby_vit-s16_8xb64-300e_in1k.py \
               --launcher pytorch --data DIR
-Source:   Transformer-SSL: AdamW 1e-3 per 512 images, weight decay 0.05, 5 warm-up epochs, gradients
-          clipped at 5 together, momentum 0.99 -> 1, temperature 0.2, a queue of 4,096 keys
-          per view. The views are two global ones of DINO's augmentation.
-          How SelfPatch joins it is our reading of Eq. 6-8: MoBY's loss on the summary y.
+Source:   The method: moby_vit-s16_8xb64-300e_in1k.py and what it names. SelfPatch: its
+          numbers are those of selfpatch_vit-s16_8xb128-200e_in1k.py.
+Ours:     How the two are joined, which nobody published: docs/joins.md lists every choice.
 Expect:   DAVIS (J&F)m 4.8 above MoBY alone (the paper's number, not measured here).
           Time and memory have not been measured.
 """

@@ -3,10 +3,9 @@
 Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
               selfpatch/configs/selfpatch-mocov3_vit-s16_8xb512-300e_in1k.py \
               --launcher pytorch --data DIR
-Source:   MoCo-v3: AdamW 1.5e-4 per 256 images, weight decay 0.1, 40 warm-up epochs, momentum
-          0.99 -> 1, temperature 0.2, frozen patch projection, 12 heads, fixed positions of sines
-          and cosines. The views are two global ones of DINO's augmentation.
-          How SelfPatch joins it is our reading of Eq. 6-8: MoCo-v3's loss on the summary y.
+Source:   The method: mocov3_vit-s16_8xb512-300e_in1k.py and what it names. SelfPatch: its
+          numbers are those of selfpatch_vit-s16_8xb128-200e_in1k.py.
+Ours:     How the two are joined, which nobody published: docs/joins.md lists every choice.
 Expect:   A falling loss; no published number is claimed for it.
           Time and memory have not been measured.
 """

@@ -25,6 +25,7 @@ train_cfg = dict(
     max_epochs=5,
     schedule=dict(
         lr=2e-3,
+        start_lr=0.0,
         end_lr=1e-5,
         warmup_epochs=1,
         momentum=(0.99, 1.0),

@@ -25,6 +25,11 @@ class View:
         count: Number of such views.
         blur: Probability of a Gaussian blur.
         solarize: Probability of a solarisation.
+        color_jitter: Strength of brightness, contrast, saturation and hue.
+        interpolation: How the crop is resized, ``bicubic`` as in DINO, or ``bilinear``.
+
+    Raises:
+        InputError: A value is out of its range.
     """
 
     size: int
@@ -32,6 +37,28 @@ class View:
     count: int = 1
     blur: float = 0.5
     solarize: float = 0.0
+    color_jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
+    interpolation: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        smallest, largest = self.scale
+        for name, in_range, words in (
+            ("size", self.size >= 1, "1 pixel or more"),
+            ("count", self.count >= 1, "1 or more"),
+            ("scale", 0 < smallest <= largest <= 1, "two shares of an image's area that rise"),
+            ("blur", 0 <= self.blur <= 1, "a probability"),
+            ("solarize", 0 <= self.solarize <= 1, "a probability"),
+            ("color_jitter", min(self.color_jitter) >= 0, "four strengths, 0 or above"),
+            ("interpolation", self.interpolation in INTERPOLATIONS, "bicubic or bilinear"),
+        ):
+            if not in_range:
+                raise InputError(f"a view's {name}={getattr(self, name)!r} must be {words}")
+
+
+INTERPOLATIONS = {
+    "bicubic": InterpolationMode.BICUBIC,
+    "bilinear": InterpolationMode.BILINEAR,
+}
 
 
 class GaussianBlur(nn.Module):
@@ -43,11 +70,18 @@ class GaussianBlur(nn.Module):
         return image.filter(ImageFilter.GaussianBlur(radius))
 
 
+def single_views(views: Sequence[dict | View]) -> list[View]:
+    """One entry for each view that is made of an image, in order."""
+    specs = [view if isinstance(view, View) else View(**view) for view in views]
+    return [view for view in specs for _ in range(view.count)]
+
+
 def augmentation(view: View) -> nn.Module:
     """DINO's recipe: crop, flip, colour jitter, greyscale, blur, solarisation, in that order."""
-    jitter = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.2, hue=0.1)
+    jitter = v2.ColorJitter(*view.color_jitter)
+    resized = INTERPOLATIONS[view.interpolation]
     steps: list[nn.Module] = [
-        v2.RandomResizedCrop(view.size, view.scale, interpolation=InterpolationMode.BICUBIC),
+        v2.RandomResizedCrop(view.size, view.scale, interpolation=resized),
         v2.RandomHorizontalFlip(),
         v2.RandomApply([jitter], p=0.8),
         v2.RandomGrayscale(p=0.2),
@@ -76,8 +110,7 @@ class MultiViewDataset(Dataset[dict[str, object]]):
     def __init__(self, folder: str, views: Sequence[dict | View], seed: int = 0) -> None:
         self.images = open_images(folder)
         self.seed = seed
-        specs = [view if isinstance(view, View) else View(**view) for view in views]
-        self.augmentations = [augmentation(view) for view in specs for _ in range(view.count)]
+        self.augmentations = [augmentation(view) for view in single_views(views)]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from selfpatch.atomic import atomic_write
 from selfpatch.data.seeds import mixed_seed
+from selfpatch.data.views import single_views
 from selfpatch.engine.schedules import Schedule
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
@@ -37,12 +38,15 @@ class PretrainLoop(EpochBasedTrainLoop):
         schedule: dict[str, Any],
     ) -> None:
         super().__init__(runner, dataloader, max_epochs)
+        num_images = self.dataloader.batch_size * get_world_size()
+        view_sizes = [view.size for view in single_views(runner.cfg.views)]
+        unwrapped(runner.model).objective.check(view_sizes, num_images)
         accumulated = runner.cfg.optim_wrapper.get("accumulative_counts", 1)
         steps_per_epoch = len(self.dataloader) // accumulated
         self.schedule = Schedule(
             num_steps=max_epochs * steps_per_epoch,
             steps_per_epoch=steps_per_epoch,
-            images_per_step=self.dataloader.batch_size * get_world_size() * accumulated,
+            images_per_step=num_images * accumulated,
             **schedule,
         )
 

@@ -146,9 +146,24 @@ class DecayGroups:
         cfg = dict(self.cfg)
         named = unwrapped(model).named_parameters()
         trained = [(name, p) for name, p in named if p.requires_grad]
-        plain = [p for name, p in trained if p.ndim == 1 or name.endswith(".bias")]
-        decaying = [p for name, p in trained if p.ndim > 1 and not name.endswith(".bias")]
-        groups = [{"params": decaying, "decays": True}, {"params": plain, "decays": False}]
+        groups = [
+            {"params": [p for name, p in trained if self.decays(name, p) is decays],
+             "decays": decays}
+            for decays in (True, False)
+        ]  # fmt: skip
         optimizer = OPTIMIZERS.build({**cfg.pop("optimizer"), "params": groups})
         last_layer = tuple(p for name, p in trained if ".last_layer." in name)
         return OPTIM_WRAPPERS.build({**cfg, "optimizer": optimizer, "last_layer": last_layer})
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Whether weight decay applies (DINO's ``get_params_groups``; MoBY's is the same)."""
+        return parameter.ndim > 1 and not name.endswith(".bias")
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class AllDecay(DecayGroups):
+    """Every parameter decays, norms and biases too, as in MoCo-v3's ``main_moco.py``."""
+
+    def decays(self, name: str, parameter: nn.Parameter) -> bool:
+        """Always."""
+        return True

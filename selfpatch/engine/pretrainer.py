@@ -53,7 +53,6 @@ class Pretrainer(BaseModel):
         selfpatch: ``weight`` (lambda of Eq. 8), ``patch_head``, ``views`` that the patch loss
             looks at (``all`` or ``global``), and arguments of :class:`SelfPatchNetwork` and
             :class:`SelfPatchLoss`. None trains the image objective alone.
-        freeze_patch_embed: Keep the patch projection as it was initialised, as MoCo-v3 does.
         data_preprocessor: See :class:`ViewPreprocessor`.
     """
 
@@ -62,7 +61,6 @@ class Pretrainer(BaseModel):
         trunk: dict[str, Any],
         objective: dict[str, Any],
         selfpatch: dict[str, Any] | None = None,
-        freeze_patch_embed: bool = False,
         data_preprocessor: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor)
@@ -82,8 +80,6 @@ class Pretrainer(BaseModel):
         self.teacher = self.build_teacher()
         self.teacher.load_state_dict(self.student.state_dict())
         self.teacher.requires_grad_(False)
-        if freeze_patch_embed:
-            self.student.trunk.patch_embed.requires_grad_(False)
 
     def _network(self, trunk: dict[str, Any], selfpatch: dict[str, Any]) -> Network:
         """The network of student or teacher: with SelfPatch's heads if there are options for it.
@@ -101,6 +97,7 @@ class Pretrainer(BaseModel):
                 "without SelfPatch the trunk's own norm is read; set model.trunk.final_norm=True"
                 " and, for a ViT, model.trunk.class_token=True"
             )
+        self.objective.prepare(built)
         if not selfpatch:
             return ImageNetwork(built, self.objective.build_head(built.embed_dim))
         patch_head = ProjectionHead(built.embed_dim, **selfpatch["patch_head"])

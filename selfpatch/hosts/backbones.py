@@ -123,7 +123,8 @@ class SelfPatchViT(HostBackbone):
 class SelfPatchSwin(HostBackbone):
     """A Swin Transformer and its four stages, each through a LayerNorm of its own.
 
-    Equal weights give what the hosts' own ``SwinTransformer`` gives. The norms are new, as in Swin's detection recipe; the trunk's final norm is not used.
+    Equal weights give what the hosts' own ``SwinTransformer`` gives. The norms are new, as in
+    Swin's detection recipe; the trunk's final norm is not used.
 
     Args:
         variant: A Swin of :data:`selfpatch.models.trunks.VARIANTS`.

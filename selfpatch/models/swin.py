@@ -87,7 +87,7 @@ class Swin(nn.Module):
         )
         last = max(sum(depths) - 1, 1)
         rates = iter(drop_path_rate * index / last for index in range(sum(depths)))
-        self.layers = nn.Sequential(
+        self.layers: Any = nn.Sequential(
             *(
                 SwinStage(
                     dim,
@@ -215,18 +215,18 @@ class ShiftedWindowBlock(SwinTransformerBlock):
 
     def _attn(self, tokens: Tensor) -> Tensor:
         """Attention within windows, (B, rows, columns, C) in and out."""
-        rows, columns, dim = tokens.shape[1:]
+        rows, columns = tokens.shape[1:3]
         tokens = F.pad(tokens, (0, 0, 0, -columns % self.side, 0, -rows % self.side))
-        padded = tokens.shape[1:3]
-        single = max(padded) <= self.side
+        rows_padded, columns_padded = tokens.shape[1:3]
+        single = max(rows_padded, columns_padded) <= self.side
         shift = 0 if single and not self.shift_single_window else self.shift
         if shift:
             tokens = tokens.roll((-shift, -shift), (1, 2))
-            mask = shift_mask(*padded, self.side, shift).to(tokens)
+            mask = shift_mask(rows_padded, columns_padded, self.side, shift).to(tokens)
         windows = window_partition(tokens, self.window_size).flatten(1, 2)
         windows = self.attn(windows, mask=mask if shift else None)
         windows = windows.unflatten(1, self.window_size)
-        tokens = window_reverse(windows, self.window_size, *padded)
+        tokens = window_reverse(windows, self.window_size, rows_padded, columns_padded)
         if shift:
             tokens = tokens.roll((shift, shift), (1, 2))
         return tokens[:, :rows, :columns].contiguous()
@@ -238,10 +238,10 @@ def shift_mask(rows: int, columns: int, window_size: int, shift: int) -> Tensor:
     Zero between places that were neighbours before the grid was rolled, and -100 between those
     that only the roll brought together.
     """
-    regions = [
+    down, right = (
         (torch.arange(side) >= side - window_size).int() + (torch.arange(side) >= side - shift)
         for side in (rows, columns)
-    ]
-    region = (3 * regions[0][:, None] + regions[1]).view(1, rows, columns, 1)
+    )
+    region = (3 * down[:, None] + right).view(1, rows, columns, 1)
     windows = window_partition(region, (window_size, window_size)).flatten(1)
     return -100.0 * (windows[:, None] != windows[:, :, None])

@@ -37,8 +37,6 @@ class VisionTransformer(nn.Module):
         mean: Mean of the images it was trained on, per channel, in units of 0-1.
         std: Their standard deviation, likewise; images are normalised by both before they come in.
         drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
-        fixed_positions: Do not train the positional embedding; it is made of sines and cosines of
-            row and column, as in MoCo-v3.
         activation_checkpointing: Recompute each block in the backward pass to save memory.
     """
 
@@ -59,7 +57,6 @@ class VisionTransformer(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
-        fixed_positions: bool = False,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -108,10 +105,6 @@ class VisionTransformer(nn.Module):
         )
         self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
         self.init_weights()
-        if fixed_positions:
-            patches = sine_cosine_positions(self.native_grid, self.native_grid, embed_dim)
-            self.pos_embed.data.zero_()[:, int(class_token) :] = patches
-            self.pos_embed.requires_grad_(False)
 
     def init_weights(self) -> None:
         """DINO's initialisation: truncated normals of std 0.02, biases 0, norms 1."""

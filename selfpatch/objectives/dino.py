@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from selfpatch.errors import InputError
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.objectives.distillation import Center, cross_entropy_of_pairs
-from selfpatch.objectives.objective import Objective
+from selfpatch.objectives.objective import Objective, check_positive
 
 
 class DINO(Objective, name="dino"):
@@ -36,6 +36,7 @@ class DINO(Objective, name="dino"):
         super().__init__()
         if center_views not in ("all", "global"):
             raise InputError(f"center_views must be 'all' or 'global', not {center_views!r}")
+        check_positive(num_global=num_global, student_temp=student_temp)
         self.head_arguments = {"num_prototypes": num_prototypes, **head}
         self.num_views = num_global
         self.student_temp = student_temp

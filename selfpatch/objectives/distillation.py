@@ -7,6 +7,7 @@ one, it equals logsumexp(s) - <t, s>, and the log-softmax, as large as the logit
 import torch
 from torch import Tensor, nn
 
+from selfpatch.errors import InputError
 from selfpatch.models.distributed import mean_over_processes
 
 
@@ -55,6 +56,8 @@ class Center(nn.Module):
 
     def __init__(self, num_prototypes: int, momentum: float = 0.9) -> None:
         super().__init__()
+        if not 0 <= momentum < 1:
+            raise InputError(f"center_momentum={momentum} must lie from 0 to below 1")
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(num_prototypes))
         self.total: Tensor | None = None  # of the batches collected since the last step

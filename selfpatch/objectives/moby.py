@@ -1,15 +1,16 @@
 """Image embeddings -> MoBY's contrastive loss against queues of keys (Eq. 6 with its distance)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfpatch.errors import InputError
 from selfpatch.models.distributed import gather
 from selfpatch.models.heads import EmbeddingHead
-from selfpatch.objectives.objective import Objective
+from selfpatch.objectives.objective import Objective, check_positive
 
 
 class MoBY(Objective, name="moby"):
@@ -20,7 +21,7 @@ class MoBY(Objective, name="moby"):
     Args:
         hidden_dim: Hidden width of projector and predictor.
         out_dim: Width K of an embedding.
-        queue_size: Keys kept per view; a multiple of the images per step.
+        queue_size: Keys kept per view; at least as many as a batch has images.
         temperature: Temperature of the similarities.
     """
 
@@ -40,10 +41,21 @@ class MoBY(Objective, name="moby"):
             "hidden_dim": hidden_dim,
             "out_dim": out_dim,
         }
+        check_positive(temperature=temperature, queue_size=queue_size)
         self.predictor = EmbeddingHead(out_dim, **self.head_arguments)
         self.temperature = temperature
         self.register_buffer("queues", F.normalize(torch.randn(2, queue_size, out_dim), dim=-1))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
+
+    def check(self, view_sizes: Sequence[int], num_images: int) -> None:
+        """See :meth:`Objective.check`; the queue has to take all keys of a batch."""
+        super().check(view_sizes, num_images)
+        size = self.queues.shape[1]
+        if size < num_images:
+            raise InputError(
+                f"a queue of {size} keys does not take the {num_images} images of a batch over all"
+                " processes; raise model.objective.queue_size or lower total_batch_size"
+            )
 
     def build_head(self, embed_dim: int) -> nn.Module:
         """The projector g, of which the teacher has a copy."""

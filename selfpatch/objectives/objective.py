@@ -1,11 +1,13 @@
 """What an image objective has to bring."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from selfpatch.errors import InputError
+from selfpatch.models.trunks import Transformer
 
 
 class Objective(nn.Module, ABC):
@@ -27,6 +29,31 @@ class Objective(nn.Module, ABC):
         super().__init_subclass__(**kwargs)
         Objective.known[name] = cls
 
+    def prepare(self, trunk: Transformer) -> None:  # noqa: B027 (most methods leave it)
+        """Draw a new trunk's weights as the method's authors do; by default as DINO does."""
+
+    def check(self, view_sizes: Sequence[int], num_images: int) -> None:
+        """Refuse a run that could not compute the loss.
+
+        Args:
+            view_sizes: Side of each view, in pixels.
+            num_images: Images of a batch, over all processes.
+
+        Raises:
+            InputError: There are too few views, or the first ones are not the largest.
+        """
+        first = view_sizes[: self.num_views]
+        if len(view_sizes) < max(self.num_views, 2):
+            raise InputError(
+                f"{type(self).__name__} compares {max(self.num_views, 2)} views of an image or"
+                f" more, and the config makes {len(view_sizes)}; add to views"
+            )
+        if len(set(first)) > 1 or first[0] < max(view_sizes):
+            raise InputError(
+                f"the first {self.num_views} views are the global ones and must be the largest,"
+                f" but the sides are {list(view_sizes)}; put them first in views"
+            )
+
     @abstractmethod
     def build_head(self, embed_dim: int) -> nn.Module:
         """The head g that student and teacher each have one of: (V, B, embed_dim) -> (V, B, K)."""
@@ -47,6 +74,13 @@ class Objective(nn.Module, ABC):
 
     def finish_step(self) -> None:
         """Do what happens once per optimiser step; nothing by default."""
+
+
+def check_positive(**values: float) -> None:
+    """Raise InputError for a value that is not above 0."""
+    for name, value in values.items():
+        if not value > 0:
+            raise InputError(f"{name}={value} must be above 0")
 
 
 def build_objective(name: str, **arguments: Any) -> Objective:

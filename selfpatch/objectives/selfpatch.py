@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from selfpatch.objectives.distillation import Center, cross_entropy
+from selfpatch.objectives.objective import check_positive
 
 
 class SelfPatchLoss(nn.Module):
@@ -23,6 +24,7 @@ class SelfPatchLoss(nn.Module):
         self, num_prototypes: int, student_temp: float = 0.1, center_momentum: float = 0.9
     ) -> None:
         super().__init__()
+        check_positive(student_temp=student_temp)
         self.student_temp = student_temp
         self.center = Center(num_prototypes, center_momentum)
 

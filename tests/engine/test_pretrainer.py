@@ -78,9 +78,8 @@ def test_every_ablation_changes_the_patch_loss_and_nothing_else(ablation):
 def test_a_frozen_patch_projection_and_fixed_positions_are_not_trained():
     model = Pretrainer(
         {"embed_dim": 12, "num_heads": 2, "depth": 1, "patch_size": 8, "image_size": 32,
-         "fixed_positions": True, "final_norm": True},
+         "final_norm": True},
         {"name": "mocov3", "hidden_dim": 8, "out_dim": 4},
-        freeze_patch_embed=True,
     )  # fmt: skip
     frozen = {n for n, p in model.student.trunk.named_parameters() if not p.requires_grad}
     assert frozen == {"pos_embed", "patch_embed.proj.weight", "patch_embed.proj.bias"}

@@ -24,6 +24,7 @@ TINY = {
     "model.objective.num_prototypes": 32,
     "model.objective.hidden_dim": 16,
     "train_cfg.max_epochs": 2,
+    "train_cfg.schedule.warmup_epochs": 1,
     "default_hooks.logger.interval": 1,
 }
 TINY_PATCHES = {"model.selfpatch.patch_head.num_prototypes": 16}

@@ -1,4 +1,4 @@
-"""Swin against its authors' two ways to compute: the classifier's, as timm has it, and the hosts'."""
+"""Swin against its authors' two ways to compute: as a classifier (timm) and as the hosts do."""
 
 import pytest
 import timm
@@ -6,7 +6,7 @@ import torch
 from mmdet.models.backbones.swin import SwinTransformer, swin_converter
 
 from selfpatch.errors import InputError
-from selfpatch.models.swin import shift_mask
+from selfpatch.models.swin import Swin, shift_mask
 from selfpatch.models.trunks import build_trunk
 
 
@@ -24,7 +24,7 @@ def test_at_224_pixels_it_gives_the_classifiers_tokens():
         swin(torch.randn(1, 3, 100, 96))
 
 
-def hosts_swin(swin: torch.nn.Module) -> SwinTransformer:
+def hosts_swin(swin: Swin) -> SwinTransformer:
     """mmdetection's Swin-T with equal weights; merged patches lie in another order there."""
     theirs = SwinTransformer(
         depths=swin.architecture["depths"], out_indices=(0, 1, 2, 3), patch_norm=True

@@ -85,8 +85,6 @@ def model_settings(objective: str, trunk: dict) -> dict[str, dict]:
         trunk = {**trunk, "final_norm": True}
         if trunk["variant"].startswith("vit"):
             trunk["class_token"] = True
-    if objective.startswith("mocov3") and trunk["variant"].startswith("vit"):
-        trunk = {**trunk, "fixed_positions": True}
     model: dict[str, dict] = {"trunk": {"_delete_": True, **trunk}}
     if objective.startswith("dino"):
         model["objective"] = {"num_prototypes": 1024, **head}
