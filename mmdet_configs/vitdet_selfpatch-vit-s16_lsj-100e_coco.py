@@ -5,7 +5,8 @@ Command:  COCO_ROOT=DIR torchrun --nproc-per-node 8 tools/finetune.py mmdet \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   Li et al., "Exploring plain vision transformer backbones for object detection", ViT-B's
           recipe: simple pyramid from the last map, windows of 14 with blocks 2, 5, 8, 11 global,
-          AdamW 1e-4 for 64 images, weight decay 0.1, layer-wise decay 0.7, drop path 0.1. Without
+          AdamW 1e-4 for 64 images, weight decay 0.1, layer-wise decay 0.7, drop path 0.1; images
+          padded to squares of 1,024 pixels (facebookresearch/detectron2, projects/ViTDet). Without
           its relative positions, which no pretrained backbone has; windows at the border are
           smaller instead of padded.
 Expect:   No published number for this backbone.
@@ -16,9 +17,7 @@ _base_ = "mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py"
 image_size = (1024, 1024)
 norm_cfg = dict(type="LN2d")
 model = dict(
-    data_preprocessor=dict(
-        batch_augments=[dict(type="BatchFixedSizePad", size=image_size, pad_mask=True)]
-    ),
+    data_preprocessor=dict(pad_size_divisor=1024),  # to 1,024 x 1,024, in training as in the test
     backbone=dict(
         out_indices=(11, 11, 11, 11),
         drop_path_rate=0.1,

@@ -3,8 +3,10 @@
 Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
               mmseg_configs/linear_selfpatch-vit-s16_40k_ade20k-512x512.py \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
-Source:   DINOv2's linear evaluation: batch norm and one 1x1 convolution on the last block's tokens,
-          AdamW 1e-3, weight decay 1e-4, 16 images; here without its sliding-window test.
+Source:   DINOv2's linear evaluation: batch norm and one 1x1 convolution on the last tokens after
+          the final norm, AdamW 1e-3, weight decay 1e-4, 16 images (facebookresearch/dinov2,
+          notebooks/semantic_segmentation.ipynb and its released configs); here without its
+          sliding-window test.
 Expect:   No published number; fine-tuned models score higher.
 """
 
@@ -18,7 +20,14 @@ custom_imports = dict(
 )
 
 model = dict(
-    backbone=dict(out_indices=(11,), strides=(16,), drop_path_rate=0.0, frozen_stages=12),
+    backbone=dict(
+        out_indices=(11,),
+        strides=(16,),
+        final_norm=True,
+        normalized=True,
+        drop_path_rate=0.0,
+        frozen_stages=12,
+    ),
     decode_head=dict(
         type="LinearHead",
         in_channels=384,

@@ -1,6 +1,6 @@
 """The reference implementation's COCO recipe: 12 epochs, AdamW, DETR-style crops.
 
-It does not say how many GPUs it used: 8 of one image are assumed for automatic learning-rate
+Source: alinlab/SelfPatch, detection/configs/selfpatch/mask_rcnn_vit_small_12_p16_1x_coco.py. It does not say how many GPUs it used: 8 of one image are assumed for automatic learning-rate
 scaling.
 """
 
@@ -43,7 +43,11 @@ optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(_delete_=True, type="AdamW", lr=5e-5, betas=(0.9, 0.999), weight_decay=0.05),
     paramwise_cfg=dict(
-        custom_keys={"pos_embed": dict(decay_mult=0.0), "norm": dict(decay_mult=0.0)}
+        custom_keys={
+            "pos_embed": dict(decay_mult=0.0),
+            "cls_token": dict(decay_mult=0.0),
+            "norm": dict(decay_mult=0.0),
+        }
     ),
 )
 param_scheduler = [

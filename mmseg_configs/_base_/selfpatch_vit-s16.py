@@ -29,6 +29,10 @@ optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=6e-5, betas=(0.9, 0.999), weight_decay=0.01),
     paramwise_cfg=dict(
-        custom_keys={"pos_embed": dict(decay_mult=0.0), "norm": dict(decay_mult=0.0)}
+        custom_keys={
+            "pos_embed": dict(decay_mult=0.0),
+            "cls_token": dict(decay_mult=0.0),
+            "norm": dict(decay_mult=0.0),
+        }
     ),
 )

@@ -7,4 +7,4 @@ swin_t = dict(
     drop_path_rate=0.3,
     init_cfg=dict(type="Pretrained", checkpoint="backbone.safetensors"),
 )
-frozen_swin_t = dict(swin_t, drop_path_rate=0.0, frozen_stages=4)
+frozen_swin_t = dict(swin_t, final_norm=True, normalized=True, drop_path_rate=0.0, frozen_stages=4)

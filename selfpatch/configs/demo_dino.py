@@ -5,7 +5,7 @@ Source:   The baseline's recipe with everything reduced; it shows the path, not 
 Expect:   A loss that rises towards the logarithm of the number of prototypes, see there.
 """
 
-_base_ = ["dino_vit-s16_8xb128-200e_in1k.py"]
+_base_ = ["dino-matched_vit-s16_8xb128-200e_in1k.py"]
 
 total_batch_size = 16
 views = [

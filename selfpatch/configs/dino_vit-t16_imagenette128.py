@@ -6,7 +6,7 @@ Source:   DINO's trunk with [CLS] token and its centre over global views; the re
 Expect:   docs/imagenette.md has curves, scores and times.
 """
 
-_base_ = ["dino_vit-s16_8xb128-200e_in1k.py"]
+_base_ = ["dino-matched_vit-s16_8xb128-200e_in1k.py"]
 
 total_batch_size = 32
 views = [

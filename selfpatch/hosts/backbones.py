@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from selfpatch.backbones.file import State
 from selfpatch.errors import InputError
 from selfpatch.hosts.host_backbone import HostBackbone
 from selfpatch.hosts.pyramid import ToStride
+from selfpatch.models.vit import VisionTransformer, resized_positions
 from selfpatch.models.windows import windowed_layer_maps
 
 
@@ -31,6 +33,7 @@ class SelfPatchViT(HostBackbone):
         frozen_stages: -1 trains everything; 0 freezes embedding and positions; n the first n
             blocks as well.
         norm_cfg: Normalisation within the pyramid.
+        normalized: Read each block's tokens after the trunk's final norm, as linear evaluations do.
         window_size: Side of the windows, in patches, that blocks attend within; None: no windows.
         global_blocks: Blocks that attend to the whole image all the same.
         override: Values of the architecture to compute with, whatever the file says.
@@ -52,6 +55,7 @@ class SelfPatchViT(HostBackbone):
         with_cp: bool = False,
         frozen_stages: int = -1,
         norm_cfg: dict[str, Any] | None = None,
+        normalized: bool = False,
         window_size: int | None = None,
         global_blocks: Collection[int] = (),
         override: dict[str, Any] | None = None,
@@ -60,7 +64,7 @@ class SelfPatchViT(HostBackbone):
     ) -> None:
         self.asked_indices, self.strides = out_indices, tuple(strides)
         self.norm_cfg = norm_cfg or {"type": "SyncBN"}
-        self.frozen_stages = frozen_stages
+        self.frozen_stages, self.normalized = frozen_stages, normalized
         self.window_size, self.global_blocks = window_size, frozenset(global_blocks)
         super().__init__(
             variant,
@@ -71,8 +75,24 @@ class SelfPatchViT(HostBackbone):
             activation_checkpointing=with_cp,
         )
 
+    def adapted(self, weights: State, trunk: VisionTransformer) -> State:
+        """The positions, resized once for another ``image_size``; they are then trained there."""
+        if "image_size" not in self.override or "pos_embed" not in weights:
+            return weights
+        grid = (trunk.native_grid, trunk.native_grid)
+        own = int(trunk.cls_token is not None)
+        return {**weights, "pos_embed": resized_positions(weights["pos_embed"], own, grid)}
+
     def complete(self) -> None:
-        """Leave out the blocks and the norm that no level needs, and build the pyramid."""
+        """Leave out the blocks and the norm that no level needs, and build the pyramid.
+
+        Raises:
+            InputError: A block is asked for that there is not, or a norm.
+        """
+        if self.normalized:
+            check_final_norm(self.architecture)
+        else:
+            self.trunk.norm = nn.Identity()
         depth = len(self.trunk.blocks)
         thirds = (depth // 3 - 1, depth // 2 - 1, 2 * depth // 3 - 1, depth - 1)
         self.out_indices = tuple(thirds if self.asked_indices is None else self.asked_indices)
@@ -82,7 +102,6 @@ class SelfPatchViT(HostBackbone):
                 " are counted from 0"
             )
         del self.trunk.blocks[max(self.out_indices) + 1 :]
-        self.trunk.norm = nn.Identity()
         self.pyramid = nn.ModuleList(
             ToStride(self.trunk.embed_dim, self.trunk.patch_size, stride, self.norm_cfg)
             for stride in self.strides
@@ -103,6 +122,8 @@ class SelfPatchViT(HostBackbone):
             found = windowed_layer_maps(
                 self.trunk, padded, blocks, self.window_size, self.global_blocks
             )
+        if self.normalized:
+            found = [normed(self.trunk.norm, tokens) for tokens in found]
         maps = dict(zip(blocks, found, strict=True))
         levels = zip(self.pyramid, self.out_indices, strict=True)
         return tuple(to_stride(maps[block], (height, width)) for to_stride, block in levels)
@@ -117,6 +138,8 @@ class SelfPatchViT(HostBackbone):
                 parameter.requires_grad_(False)
         for module in (self.trunk.patch_embed, *self.trunk.blocks[: self.frozen_stages]):
             module.eval().requires_grad_(False)
+        if self.frozen_stages >= self.architecture["depth"]:
+            self.trunk.norm.requires_grad_(False)
 
 
 @MODELS.register_module()
@@ -124,7 +147,7 @@ class SelfPatchSwin(HostBackbone):
     """A Swin Transformer and its four stages, each through a LayerNorm of its own.
 
     Equal weights give what the hosts' own ``SwinTransformer`` gives. The norms are new, as in
-    Swin's detection recipe; the trunk's final norm is not used.
+    Swin's detection recipe; the trunk's final norm is not used, unless that is asked for.
 
     Args:
         variant: A Swin of :data:`selfpatch.models.trunks.VARIANTS`.
@@ -132,6 +155,7 @@ class SelfPatchSwin(HostBackbone):
         with_cp: Activation checkpointing.
         frozen_stages: -1 trains everything; 0 freezes the embedding; n the first n stages with
             their norms as well.
+        normalized: Read the last stage after the trunk's final norm, as linear evaluations do.
         override: As in :class:`SelfPatchViT`.
         init_cfg: What :class:`SelfPatchViT` starts from.
         **stated: As in :class:`SelfPatchViT`, for example ``depths``.
@@ -146,11 +170,12 @@ class SelfPatchSwin(HostBackbone):
         drop_path_rate: float = 0.2,
         with_cp: bool = False,
         frozen_stages: int = -1,
+        normalized: bool = False,
         override: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
         **stated: Any,
     ) -> None:
-        self.frozen_stages = frozen_stages
+        self.frozen_stages, self.normalized = frozen_stages, normalized
         super().__init__(
             variant,
             stated,
@@ -163,15 +188,16 @@ class SelfPatchSwin(HostBackbone):
 
     def complete(self) -> None:
         """Give each stage a norm of its own."""
-        self.trunk.norm = nn.Identity()
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for dim in self.trunk.layer_dims)
+        if self.normalized:
+            check_final_norm(self.architecture)
+            self.norms[-1] = self.trunk.norm
+        self.trunk.norm = nn.Identity()
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) of any size -> maps (B, C_i, ceil(H / s), ceil(W / s)), s 4 to 32."""
         maps = zip(self.norms, self.trunk.layer_maps(images, range(4)), strict=True)
-        return tuple(
-            norm(stage.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous() for norm, stage in maps
-        )
+        return tuple(normed(norm, stage) for norm, stage in maps)
 
     def freeze(self) -> None:
         """Freeze as ``frozen_stages`` says."""
@@ -180,6 +206,19 @@ class SelfPatchSwin(HostBackbone):
         stages, norms = (m[: self.frozen_stages] for m in (self.trunk.layers, self.norms))
         for module in (self.trunk.patch_embed, *stages, *norms):
             module.eval().requires_grad_(False)
+
+
+def normed(norm: nn.Module, patches: Tensor) -> Tensor:
+    """A map (B, C, rows, columns), each place normalised over its channels."""
+    return norm(patches.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).contiguous()
+
+
+def check_final_norm(architecture: dict[str, Any]) -> None:
+    """Raise InputError for a trunk whose file holds no final norm."""
+    if not architecture["final_norm"]:
+        raise InputError(
+            "normalized=True reads tokens after the trunk's final norm, and this one has none"
+        )
 
 
 @MODELS.register_module()

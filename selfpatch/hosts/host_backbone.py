@@ -101,11 +101,15 @@ class HostBackbone(BaseModule):
                     f" override=dict({name}={value!r})"
                 )
         if weights is not None:
-            load_strictly(trunk, weights, source)
+            load_strictly(trunk, self.adapted(weights, trunk), source)
         self.architecture = trunk.architecture
         self.trunk: Any = trunk
         self.complete()
         self.freeze()
+
+    def adapted(self, weights: State, trunk: Any) -> State:
+        """The weights of a file, changed as ``override`` wants it; nothing by default."""
+        return weights
 
     def complete(self) -> None:
         """Build what comes after the trunk."""

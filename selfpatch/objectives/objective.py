@@ -29,7 +29,7 @@ class Objective(nn.Module, ABC):
         super().__init_subclass__(**kwargs)
         Objective.known[name] = cls
 
-    def prepare(self, trunk: Transformer) -> None:  # noqa: B027 (most methods leave it)
+    def prepare(self, trunk: Transformer) -> None:
         """Draw a new trunk's weights as the method's authors do; by default as DINO does."""
 
     def check(self, view_sizes: Sequence[int], num_images: int) -> None:

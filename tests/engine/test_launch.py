@@ -149,7 +149,7 @@ def test_every_number_of_a_recipe_stands_in_its_config(path):
 
 
 PAIRS = {
-    "dino_vit-s16_8xb128-200e_in1k.py": "selfpatch_vit-s16_8xb128-200e_in1k.py",
+    "dino-matched_vit-s16_8xb128-200e_in1k.py": "selfpatch_vit-s16_8xb128-200e_in1k.py",
     "dino_vit-t16_imagenette128.py": "selfpatch_vit-t16_imagenette128.py",
     "demo_dino.py": "demo_selfpatch.py",
     "moby_vit-s16_8xb64-300e_in1k.py": "selfpatch-moby_vit-s16_8xb64-300e_in1k.py",

@@ -33,7 +33,7 @@ EXPECTED: dict[str, list[float | None]] = {
     + selfpatch(SEMANTIC_FPN),
     "upernet_selfpatch-vit-s16_160k_ade20k-512x512": dino(UPERNET) + selfpatch(UPERNET),
     "upernet_selfpatch-swin-t_160k_ade20k-512x512": [MOBY_SWIN_T[UPERNET]],
-    "dino_vit-s16_8xb128-200e_in1k": dino(BOX, MASK, SEMANTIC_FPN),
+    "dino_vit-s16_16xb64-300e_in1k": dino(BOX, MASK, SEMANTIC_FPN),
     "selfpatch_vit-s16_8xb128-200e_in1k": selfpatch(BOX, MASK, SEMANTIC_FPN),
     "moby_swin-t_8xb64-300e_in1k": [MOBY_SWIN_T[key] for key in (BOX, MASK, UPERNET)],
     "selfpatch-moby_swin-t_8xb64-300e_in1k": [GAINS_OVER_MOBY["swin_tiny"]],

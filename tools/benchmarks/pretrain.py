@@ -19,7 +19,7 @@ from selfpatch.results.scalars import LOG, read_scalars
 
 CONFIGS = Path(__file__).resolve().parents[2] / "selfpatch/configs"
 OBJECTIVES = {
-    "dino": "dino_vit-s16_8xb128-200e_in1k.py",
+    "dino": "dino-matched_vit-s16_8xb128-200e_in1k.py",
     "dino+selfpatch": "selfpatch_vit-s16_8xb128-200e_in1k.py",
     "moby": "moby_vit-s16_8xb64-300e_in1k.py",
     "moby+selfpatch": "selfpatch-moby_vit-s16_8xb64-300e_in1k.py",
