@@ -64,8 +64,7 @@ def read(path: Path) -> Config:
         stage.sampler.num = 16
     for proposals in (model.train_cfg.rpn_proposal, model.test_cfg.rpn):
         proposals.max_per_img = 16
-    if augments := model.data_preprocessor.get("batch_augments"):
-        augments[0].size = (SIDE, SIDE)
+    model.data_preprocessor.pad_size_divisor = min(model.data_preprocessor.pad_size_divisor, SIDE)
     if "window_size" in model.backbone:
         model.backbone.window_size = 3  # so that 8 x 8 patches are several windows
     return cfg

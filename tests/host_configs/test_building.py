@@ -89,10 +89,20 @@ def test_vitdets_learning_rate_decays_layer_by_layer(scope, hosts):
 )
 def test_no_recipe_decays_norms_of_the_backbone_or_positions(scope, path, hosts):
     groups = groups_of(hosts.read(path))
-    exempt = [n for n in groups if n.startswith("backbone") and ("norm" in n or "pos" in n)]
+    words = ("norm", "pos_embed", "cls_token")
+    exempt = [n for n in groups if n.startswith("backbone") and any(w in n for w in words)]
     assert {groups[name]["weight_decay"] for name in exempt} <= {0}
     decayed = {group["weight_decay"] for group in groups.values()} - {0}
     assert len(decayed) == 1
+
+
+@pytest.mark.parametrize("scope", ["mmdet"], indirect=True)
+def test_in_the_variant_with_the_references_oddities_the_pyramids_norm_decays(scope, hosts):
+    """Its name, fpn1.1, holds none of the words that exempt norms from weight decay there."""
+    path = ROOT / "mmdet_configs/mask-rcnn_selfpatch-vit-s16-8heads_fpn_1x_coco.py"
+    groups = groups_of(hosts.read(path))
+    assert groups["backbone.pyramid.0.layers.norm1.weight"]["weight_decay"] == 0.05
+    assert groups["backbone.trunk.blocks.0.norm1.weight"]["weight_decay"] == 0
 
 
 @pytest.mark.filterwarnings("ignore:The shape of value will convert")  # mmseg's own

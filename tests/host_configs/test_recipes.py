@@ -35,6 +35,69 @@ def test_detection_recipe_is_the_references():
     assert variant.model.backbone == {**cfg.model.backbone, "override": {"num_heads": 8}}
 
 
+def test_mobys_swin_is_fine_tuned_as_its_authors_did():
+    """Swin-Transformer-Object-Detection, mask_rcnn_swin_tiny_..._adamw_1x_coco.py:14, 61-65."""
+    cfg = config("mmdet_configs/mask-rcnn_selfpatch-swin-t_fpn_1x_coco.py")
+    assert cfg.model.backbone.drop_path_rate == 0.1
+    assert (cfg.param_scheduler[0].end, cfg.param_scheduler[0].start_factor) == (500, 0.001)
+    assert cfg.param_scheduler[1].milestones == [8, 11]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay, cfg.train_dataloader.batch_size) == (
+        1e-4,
+        0.05,
+        2,
+    )
+    assert cfg.auto_scale_lr.base_batch_size == 16
+
+
+def test_mobys_swin_segments_as_its_authors_did():
+    """Swin-Transformer-Semantic-Segmentation, upernet_swin_tiny_patch4_window7_512x512_160k."""
+    cfg = config("mmseg_configs/upernet_selfpatch-swin-t_160k_ade20k-512x512.py")
+    assert cfg.model.backbone.drop_path_rate == 0.3
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.weight_decay, cfg.train_dataloader.batch_size) == (
+        6e-5,
+        0.01,
+        2,
+    )
+
+
+def test_upernet_reads_the_blocks_that_xcits_does():
+    """facebookresearch/xcit, upernet_xcit_small_12_p16_160k_ade20k.py:17, 18."""
+    backbone = config(
+        "mmseg_configs/upernet_selfpatch-vit-s16_160k_ade20k-512x512.py"
+    ).model.backbone
+    assert (backbone.out_indices, backbone.drop_path_rate) == ((3, 5, 7, 11), 0.05)
+
+
+def test_semantic_fpn_reads_the_blocks_that_the_reference_does():
+    """alinlab/SelfPatch, semfpn_vit-s16_512x512_40k_ade20k.py:20, 24."""
+    name = "mmseg_configs/semantic-fpn_selfpatch-vit-s16{}_40k_ade20k-512x512.py"
+    backbone = config(name.format("")).model.backbone
+    assert (backbone.out_indices, backbone.drop_path_rate) == ((2, 5, 8, 11), 0.1)
+    variant = config(name.format("-stride16")).model.backbone
+    assert variant == {**backbone, "strides": (16,) * 4, "override": {"image_size": 512}}
+
+
+def test_linear_heads_read_tokens_after_the_final_norm():
+    """facebookresearch/dinov2, dinov2/models/vision_transformer.py:305."""
+    for trunk in ("vit-s16", "vit-s8", "vit-b16", "swin-t"):
+        backbone = config(
+            f"mmseg_configs/linear_selfpatch-{trunk}_40k_ade20k-512x512.py"
+        ).model.backbone
+        assert backbone.normalized, trunk
+        assert backbone.final_norm, trunk
+
+
+def test_vitdet_sees_a_test_image_in_the_square_that_it_was_trained_on():
+    """Without that, its features at test differed by 19 %; detectron2 pads both (square_pad)."""
+    cfg = config("mmdet_configs/vitdet_selfpatch-vit-s16_lsj-100e_coco.py")
+    assert cfg.model.data_preprocessor.pad_size_divisor == 1024
+    crop = next(step for step in cfg.train_dataloader.dataset.pipeline if step.type == "RandomCrop")
+    resize = next(step for step in cfg.test_dataloader.dataset.pipeline if step.type == "Resize")
+    assert crop.crop_size == resize.scale == (1024, 1024)
+
+
 @pytest.mark.parametrize(
     ("name", "iterations", "batch_size"),
     [("upernet", 160_000, 2), ("semantic-fpn", 40_000, 4)],

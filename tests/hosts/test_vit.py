@@ -260,3 +260,43 @@ def test_a_swins_checkpoint_under_a_vits_config_is_refused():
     model = torch.nn.ModuleDict({"backbone": SelfPatchViT(**NORM)})
     with pytest.raises(InputError, match="the checkpoint holds a swin, and SelfPatchViT is a vit"):
         load_state_dict(model, state)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["vit", "swin"])
+def test_normalized_maps_are_the_trunks_last_tokens_after_its_final_norm(family, tmp_path):
+    trunk = build_trunk(
+        "vit_tiny" if family == "vit" else "swin_tiny",
+        **({"depth": 4, "class_token": True} if family == "vit" else {"depths": (1, 1, 1, 1)}),
+        image_size=64,
+        final_norm=True,
+    ).eval()
+    torch.nn.init.normal_(trunk.norm.weight)
+    path = checkpoint_of(trunk, "backbone file", tmp_path)
+    init_cfg = {"type": "Pretrained", "checkpoint": path}
+    if family == "vit":
+        options = {"out_indices": (3,), "strides": (16,), "frozen_stages": 4}
+        model: torch.nn.Module = SelfPatchViT(**options, normalized=True, init_cfg=init_cfg)
+    else:
+        model = SelfPatchSwin(normalized=True, frozen_stages=4, init_cfg=init_cfg)
+    images = torch.randn(1, 3, 64, 64)
+    tokens = trunk.norm(trunk(images))[:, trunk.num_prefix_tokens :]
+    last = model.eval()(images)[-1]
+    torch.testing.assert_close(last.flatten(2).transpose(1, 2), tokens)
+    assert not any(p.requires_grad for n, p in model.named_parameters() if "norm" in n)
+
+
+def test_a_norm_that_is_not_there_is_not_read():
+    with pytest.raises(InputError, match="this one has none"):
+        backbone(normalized=True)
+
+
+@torch.no_grad()
+def test_positions_are_resized_once_where_a_config_overrides_the_images_size(tmp_path):
+    vit = build_trunk("vit_tiny", depth=4, image_size=64, class_token=True)
+    path = checkpoint_of(vit, "backbone file", tmp_path)
+    init_cfg = {"type": "Pretrained", "checkpoint": path}
+    model = backbone(image_size=None, override={"image_size": 128}, init_cfg=init_cfg)
+    assert model.trunk.pos_embed.shape == (1, 1 + 8 * 8, 192)
+    assert model.trunk.pos_embed.equal(vit.position_embedding((8, 8)))
+    assert model.info.architecture["image_size"] == 128

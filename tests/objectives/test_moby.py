@@ -1,5 +1,7 @@
 """MoBY: what it looks for and what its queues keep, by hand."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -32,3 +34,25 @@ def test_moby_queues_keep_the_newest_keys_of_each_view():
     places = [(4 * 3 - 8 + i) % 8 for i in range(8)]
     torch.testing.assert_close(moby.queues[:, places], newest)
     assert int(moby.position) == 4 * 3 % 8
+
+
+def layers(head: Any) -> list[tuple]:
+    """Kind, widths and bias of each layer of a head."""
+    return [
+        (type(layer).__name__, layer.in_features, layer.out_features, layer.bias is not None)
+        if isinstance(layer, torch.nn.Linear)
+        else (type(layer).__name__, getattr(layer, "affine", None))
+        for layer in head.mlp
+    ]
+
+
+def test_mobys_heads_are_its_authors():
+    """Transformer-SSL, models/moby.py:170-189: two linear layers with bias, no last norm."""
+    moby = MoBY()
+    norm = ("SyncBatchNorm1d", True)
+    for head, width in ((moby.build_head(384), 384), (moby.predictor, 256)):
+        assert layers(head) == [
+            ("Linear", width, 4096, True), norm, ("ReLU", None), ("Linear", 4096, 256, True)
+        ]  # fmt: skip
+    assert (moby.temperature, tuple(moby.queues.shape)) == (0.2, (2, 4096, 256))
+    torch.testing.assert_close(moby.queues.norm(dim=-1), torch.ones(2, 4096))
