@@ -1,7 +1,7 @@
 """The reference implementation's COCO recipe: 12 epochs, AdamW, DETR-style crops.
 
-Source: alinlab/SelfPatch, detection/configs/selfpatch/mask_rcnn_vit_small_12_p16_1x_coco.py. It does not say how many GPUs it used: 8 of one image are assumed for automatic learning-rate
-scaling.
+Source: alinlab/SelfPatch, detection/configs/selfpatch/mask_rcnn_vit_small_12_p16_1x_coco.py. It
+does not say how many GPUs it used: 8 of one image are assumed for automatic learning-rate scaling.
 """
 
 _base_ = "coco.py"

@@ -43,6 +43,7 @@ model = dict(
         neighbourhood=3,
         border="wrap",
         aggregation="attention",
+        patch_layer=-1,
         views="all",
         student_temp=0.1,
         center_momentum=0.9,

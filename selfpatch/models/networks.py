@@ -16,6 +16,7 @@ from selfpatch.models.neighbours import (
     neighbour_index,
 )
 from selfpatch.models.trunks import Transformer, Trunk
+from selfpatch.models.vit import init_transformer_weights
 
 
 class Logits(NamedTuple):
@@ -106,6 +107,9 @@ class SelfPatchNetwork(nn.Module):
         neighbourhood: Side of the square neighbourhood in patches, or ``all`` other patches.
         border: ``wrap`` or ``clip``, see :func:`neighbour_index`.
         aggregation: How a patch's positives become its summary, see :data:`AGGREGATIONS`.
+        patch_layer: Layer of the trunk whose places are the patches, counted from 0; the last one
+            is the image's in any case. Patches narrower than the last tokens, those of an earlier
+            stage of a Swin, are first made as wide by one linear map, since h is one for both.
     """
 
     def __init__(
@@ -117,8 +121,12 @@ class SelfPatchNetwork(nn.Module):
         neighbourhood: int | str = 3,
         border: str = "wrap",
         aggregation: str = "attention",
+        patch_layer: int = -1,
     ) -> None:
         super().__init__()
+        last = trunk.num_layers - 1
+        if not -1 <= patch_layer <= last:
+            raise InputError(f"patch_layer must lie from 0 to {last}, or be -1, not {patch_layer}")
         if aggregation not in AGGREGATIONS:
             raise InputError(
                 f"aggregation must be one of {', '.join(AGGREGATIONS)}, not {aggregation!r}"
@@ -133,15 +141,29 @@ class SelfPatchNetwork(nn.Module):
         self.patch_head = patch_head
         self.k, self.neighbourhood, self.border = k, neighbourhood, border
         self.aggregate = AGGREGATIONS[aggregation]
+        self.layers = sorted({last, patch_layer if patch_layer >= 0 else last})
+        width, full = trunk.layer_dims[self.layers[0]], trunk.embed_dim
+        self.widen = nn.Identity() if width == full else nn.Linear(width, full)
+        self.widen.apply(init_transformer_weights)
+
+    def tokens(self, images: Tensor) -> tuple[Tensor, Tensor, tuple[int, int]]:
+        """Images (B, 3, H, W) -> last tokens (B, M, D), patches (B, N, D), the patches' grid."""
+        if len(self.layers) == 1:
+            tokens = self.trunk(images)[:, self.trunk.num_prefix_tokens :]
+            return tokens, tokens, self.trunk.grid(images)
+        patches, last = self.trunk.layer_maps(images, self.layers)
+        rows, columns = patches.shape[2:]
+        sequences = [places.flatten(2).transpose(1, 2) for places in (last, patches)]
+        return sequences[0], self.widen(sequences[1]), (rows, columns)
 
     def forward(self, views: Sequence[Tensor]) -> Logits:
         """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves."""
         images, patches = [], []
         for batch in batches_of_equal_size(views):
-            tokens = self.trunk(batch.flatten(0, 1))[:, self.trunk.num_prefix_tokens :]
+            tokens, places, _ = self.tokens(batch.flatten(0, 1))
             image = self.aggregation_head.summarize_image(tokens)
             images.append(image.unflatten(0, batch.shape[:2]))
-            own = self.patch_head(self.aggregation_head.norm(tokens))
+            own = self.patch_head(self.aggregation_head.norm(places))
             patches.append(own.unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), patches)
 
@@ -149,10 +171,12 @@ class SelfPatchNetwork(nn.Module):
         """As teacher (Eq. 6-7): the image's summary y and the patches' summaries y^(i)."""
         images, patches = [], []
         for batch in batches_of_equal_size(views):
-            tokens = self.trunk(batch.flatten(0, 1))[:, self.trunk.num_prefix_tokens :]
+            tokens, places, grid = self.tokens(batch.flatten(0, 1))
             image, summaries = self.aggregate(
-                self.aggregation_head, tokens, self.positives(batch, tokens)
+                self.aggregation_head, places, self.positives(places, grid)
             )
+            if places is not tokens:
+                image = self.aggregation_head.summarize_image(tokens)
             images.append(image.unflatten(0, batch.shape[:2]))
             patches.append(self.patch_head(summaries).unflatten(0, batch.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), patches)
@@ -161,9 +185,8 @@ class SelfPatchNetwork(nn.Module):
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
         return features_of(self.trunk, self.aggregation_head, images)
 
-    def positives(self, batch: Tensor, tokens: Tensor) -> Tensor:
-        """P(i) of every patch of the views (v, B, 3, h, w): int64 (v * B, N, k)."""
-        grid = self.trunk.grid(batch)
+    def positives(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """P(i) of every patch (B, N, D) of a grid (rows, columns): int64 (B, N, k)."""
         neighbours = neighbour_index(*grid, self.neighbourhood, self.border).to(tokens.device)
         k = neighbours.shape[1] if self.k == "all" else int(self.k)
         return match_positives(tokens, neighbours, k)

@@ -80,7 +80,8 @@ class Swin(nn.Module):
         self.num_layers = len(depths)
         self.layer_dims = tuple(embed_dim * 2**index for index in range(len(depths)))
         self.layer_strides = tuple(4 * 2**index for index in range(len(depths)))
-        self.correspondence_layer = len(depths) - 1
+        # Places 16 pixels apart, as far as a ViT's patches; 32 are too few to track with.
+        self.correspondence_layer = max(len(depths) - 2, 0)
 
         self.patch_embed = PatchEmbed(
             None, 4, embed_dim=embed_dim, norm_layer=nn.LayerNorm, output_fmt="NHWC"

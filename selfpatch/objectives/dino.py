@@ -26,7 +26,7 @@ class DINO(Objective, name="dino"):
 
     def __init__(
         self,
-        num_prototypes: int = 65536,
+        num_prototypes: int,
         num_global: int = 2,
         student_temp: float = 0.1,
         center_momentum: float = 0.9,

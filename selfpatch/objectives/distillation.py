@@ -54,7 +54,7 @@ class Center(nn.Module):
 
     value: Tensor
 
-    def __init__(self, num_prototypes: int, momentum: float = 0.9) -> None:
+    def __init__(self, num_prototypes: int, momentum: float) -> None:
         super().__init__()
         if not 0 <= momentum < 1:
             raise InputError(f"center_momentum={momentum} must lie from 0 to below 1")

@@ -22,7 +22,7 @@ def test_frames_are_seen_at_480_pixels_and_whole_blocks_of_64():
         (lambda: build_trunk("vit_tiny", depth=2, class_token=True, final_norm=True),
          {"tokens": "final-norm"}, 16, 192),
         (lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1)), {"layer": 2}, 8, 192),
-        (lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1)), {}, 32, 768),
+        (lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1)), {}, 16, 384),
         (lambda: build_trunk("resnet50"), {}, 16, 1024),
     ],
     ids=["ViT/14", "ViT with norm", "Swin stage 2", "Swin", "ResNet-50"],

@@ -184,3 +184,37 @@ def test_features_pass_one_last_norm(trunk, selfpatch, sentence):
     """With none, or with two, a run trained all the same, and its numbers were of another model."""
     with pytest.raises(InputError, match=sentence):
         tiny("dino", selfpatch, **trunk)
+
+
+def test_patches_of_an_earlier_stage_of_a_swin_are_places_of_its_grid():
+    """MoBY + SelfPatch on 64 pixels: stage 3 has 4 x 4 places of width 96, the last one 2 x 2."""
+    heads = {"num_prototypes": 5, **HEADS}
+    model = Pretrainer(
+        {"variant": "swin_tiny", "embed_dim": 24, "depths": (1, 1, 1, 1),
+         "num_heads": (1, 2, 3, 4), "image_size": 64},
+        {"name": "moby", "hidden_dim": 8, "out_dim": 4, "queue_size": 8},
+        {"weight": 0.1, "patch_head": heads, "patch_layer": 2},
+    )  # fmt: skip
+    views = [torch.randn(2, 3, 64, 64) for _ in range(2)]
+    student, teacher = model.student(views), model.teacher.targets(views)
+    assert student.patches[0].shape == teacher.patches[0].shape == (2, 2, 4 * 4, 5)
+    tokens, places, grid = model.student.tokens(views[0])
+    stage, last = model.student.trunk.layer_maps(views[0], [2, 3])
+    assert grid == (4, 4)
+    assert tokens.equal(last.flatten(2).transpose(1, 2))
+    assert places.equal(model.student.widen(stage.flatten(2).transpose(1, 2)))
+    torch.testing.assert_close(
+        student.image, model.student.image_head(
+            torch.stack([model.student.aggregation_head.summarize_image(
+                model.student.trunk(view)) for view in views])
+        ),
+    )  # fmt: skip
+    losses, _ = model(views, TEMP)
+    losses["loss"].backward()
+    trained = [*model.student.named_parameters(), *model.objective.named_parameters()]
+    assert [name for name, p in trained if p.requires_grad and p.grad is None] == []
+
+
+def test_a_layer_that_the_trunk_does_not_have_is_refused():
+    with pytest.raises(InputError, match="patch_layer must lie from 0 to 1, or be -1, not 2"):
+        tiny("dino", {"patch_layer": 2})

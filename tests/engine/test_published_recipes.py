@@ -79,7 +79,7 @@ VISSL = Published("facebookresearch/vissl@09270ed", {
 
 SELFPATCH_HEADS = flat({"model.selfpatch": {
     "weight": 0.1, "k": 4, "neighbourhood": 3, "border": "wrap", "aggregation": "attention",
-    "views": "all", "student_temp": 0.1, "center_momentum": 0.9,
+    "patch_layer": -1, "views": "all", "student_temp": 0.1, "center_momentum": 0.9,
     "patch_head": {
         "num_prototypes": 4096, "hidden_dim": 2048, "bottleneck_dim": 256, "num_layers": 3,
         "norm_last_layer": True,

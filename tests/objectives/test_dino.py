@@ -38,3 +38,17 @@ def test_center_moves_a_tenth_of_the_way_to_the_mean_of_the_views_it_looks_at():
         loss.update(teacher)
         loss.finish_step()
         assert loss.center.value.tolist() == pytest.approx([0.1 * mean] * 5)
+
+
+def test_each_step_moves_the_center_towards_the_mean_of_its_own_batches():
+    loss = DINO(num_prototypes=1, center_momentum=0.5)
+    steps = [[2.0, 4.0], [6.0, 10.0], [7.0]]
+    expected = 0.0
+    for batches in steps:
+        for logit in batches:
+            loss.update(torch.full((2, 3, 1), logit))
+        loss.finish_step()
+        expected = 0.5 * expected + 0.5 * sum(batches) / len(batches)
+        assert loss.center.value.item() == pytest.approx(expected)
+    loss.finish_step()  # a step in which nothing was said
+    assert loss.center.value.item() == pytest.approx(expected)

@@ -56,3 +56,22 @@ def test_mobys_heads_are_its_authors():
         ]  # fmt: skip
     assert (moby.temperature, tuple(moby.queues.shape)) == (0.2, (2, 4096, 256))
     torch.testing.assert_close(moby.queues.norm(dim=-1), torch.ones(2, 4096))
+
+
+@torch.no_grad()
+def test_only_the_first_two_views_are_compared_and_kept():
+    moby = MoBY(hidden_dim=6, out_dim=5, queue_size=8)
+    student, teacher = torch.randn(4, 3, 5), torch.randn(4, 3, 5)
+    assert moby(student, teacher, 0.04).equal(moby(student[:2], teacher[:2], 0.04))
+    moby.update(teacher)
+    torch.testing.assert_close(moby.queues[:, :3], F.normalize(teacher[:2], dim=-1))
+
+
+@torch.no_grad()
+def test_similarities_are_computed_in_fp32():
+    moby = MoBY(hidden_dim=6, out_dim=5, queue_size=8)
+    moby.predictor = torch.nn.Identity()
+    student, teacher = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
+    expected = moby(student, teacher, 0.04)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert moby(student, teacher, 0.04).equal(expected)

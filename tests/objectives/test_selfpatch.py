@@ -18,3 +18,12 @@ def test_patch_loss_counts_every_view_alike():
             values = [naive_cross_entropy(s, t, loss.center.value, 0.1, 0.04) for s, t in rows]
             per_view.append(sum(values) / len(values))
     assert float(loss(student, teacher, 0.04)) == pytest.approx(sum(per_view) / 3, rel=1e-5)
+
+
+def test_the_patches_own_center_moves_a_tenth_of_the_way():
+    loss = SelfPatchLoss(num_prototypes=2)
+    for _ in range(2):
+        loss.update([torch.full((2, 3, 9, 2), 1.0), torch.full((1, 3, 36, 2), 4.0)])
+        loss.finish_step()
+    mean = (2 * 3 * 9 * 1.0 + 3 * 36 * 4.0) / (2 * 3 * 9 + 3 * 36)
+    assert loss.center.value.tolist() == pytest.approx([0.1 * mean * 1.9] * 2)
