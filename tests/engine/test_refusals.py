@@ -68,6 +68,7 @@ def test_a_view(changed, sentence):
         (DINO(4), [32], "DINO compares 2 views of an image or more, and the config makes 1"),
         (DINO(4, num_global=1), [32], "DINO compares 2 views"),
         (DINO(4, num_global=3), [32, 32], "DINO compares 3 views"),
+        (DINO(4), [32, 16, 16], "the first 2 views are the global ones"),
         (MoCoV3(4, 4), [16, 32, 32], "the first 2 views are the global ones and must be the"),
         (DINO(4), [16, 16, 32], r"but the sides are \[16, 16, 32\]; put them first in views"),
     ],
