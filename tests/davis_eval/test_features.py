@@ -1,18 +1,22 @@
 """Features of every trunk, at the places that the reading asks for."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from davis_eval.features import Reading, extract, feature_maps, network_size, resolved, stride
+from davis_eval.features import (
+    Reading,
+    extract,
+    feature_maps,
+    load_frame,
+    network_size,
+    resolved,
+    stride,
+)
+from davis_eval.propagation import Propagation
 from selfpatch import build_trunk
 from selfpatch.errors import InputError
-
-
-def test_frames_are_seen_at_480_pixels_and_whole_blocks_of_64():
-    assert network_size(480, 854) == (480, 832)
-    assert network_size(854, 480) == (832, 480)
-    assert network_size(480, 910) == (480, 896)
 
 
 @pytest.mark.parametrize(
@@ -55,3 +59,47 @@ def test_a_layer_that_is_not_there_is_one_sentence():
         resolved(Reading(layer=4), vit)
     with pytest.raises(InputError, match="no norm for layer 3"):
         resolved(Reading(tokens="final-norm"), build_trunk("resnet50"))
+
+
+def test_the_defaults_are_dinos():
+    """facebookresearch/dino, eval_video_segmentation.py:129, 197, 260-263."""
+    settings = Propagation()
+    assert (settings.context_frames, settings.radius) == (7, 12)
+    assert (settings.top_k, settings.temperature) == (5, 0.1)
+    assert Reading() == Reading(layer=None, tokens="last-block", short_side=480)
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"),
+    [
+        ((480, 854), (480, 832)),  # DAVIS at 480p: 854 is floored to a multiple of 64
+        ((854, 480), (832, 480)),
+        ((1080, 1920), (480, 832)),
+        ((360, 640), (480, 832)),
+        ((480, 910), (480, 896)),
+        ((480, 480), (480, 448)),  # the long side is floored even where it is not longer
+    ],
+)
+def test_a_frame_is_seen_at_the_size_that_dinos_evaluation_gives_it(size, seen):
+    assert network_size(*size) == seen
+
+
+def test_a_frame_is_normalised_as_dinos_evaluation_does_it(tmp_path):
+    """By hand: its red is divided by 0.228 and not by ImageNet's 0.229, on whole numbers."""
+    Image.new("RGB", (128, 128), (90, 20, 200)).save(tmp_path / "f.png")
+    frame = load_frame(tmp_path / "f.png", build_trunk("vit_tiny", depth=1), 64)
+    expected = [(90 / 255 - 0.485) / 0.228, (20 / 255 - 0.456) / 0.224, (200 / 255 - 0.406) / 0.225]
+    assert frame.shape == (3, 64, 64)
+    assert frame[:, 5, 7].tolist() == pytest.approx(expected, rel=1e-6)
+    own = build_trunk("vit_tiny", depth=1, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
+    frame = load_frame(tmp_path / "f.png", own, 64)
+    expected = [(90 / 255 - 0.5) / 0.2, (20 / 255 - 0.4) / 0.3, (200 / 255 - 0.3) / 0.4]
+    assert frame[:, 5, 7].tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_frame_that_is_resized_is_rounded_to_whole_numbers(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "f.png")
+    trunk = build_trunk("vit_tiny", depth=1, mean=(0.0,) * 3, std=(1.0,) * 3)
+    frame = 255 * load_frame(tmp_path / "f.png", trunk, 64)
+    torch.testing.assert_close(frame, frame.round(), atol=1e-4, rtol=0)
