@@ -92,3 +92,35 @@ def test_what_the_roll_brought_together_does_not_attend_to_itself():
     ]  # fmt: skip
     assert masks[1].eq(0).equal(torch.eye(4, dtype=torch.bool))
     assert set(masks.unique().tolist()) == {-100.0, 0.0}
+
+
+def test_a_new_swin_is_drawn_as_its_authors():
+    """microsoft/Swin-Transformer, models/swin_transformer.py; MoBY's is the same."""
+    swin = build_trunk("swin_tiny", final_norm=True, drop_path_rate=0.22)
+    for name, value in swin.layers.named_parameters():
+        if name.endswith("bias"):
+            assert not value.any(), name
+        elif "norm" in name:
+            assert (value == 1).all(), name
+        else:
+            assert value.std().item() == pytest.approx(0.02, rel=0.2), name
+    rates = [getattr(block.drop_path1, "drop_prob", 0.0) for block in swin.blocks]
+    assert rates == pytest.approx([0.02 * index for index in range(12)])
+    norms = [module.eps for module in swin.modules() if isinstance(module, torch.nn.LayerNorm)]
+    assert set(norms) == {1e-5}
+    assert swin.layer_strides == (4, 8, 16, 32)
+    assert [block.shift for block in swin.blocks] == [0, 3] * 6
+    small = build_trunk("swin_tiny", image_size=64)  # its last grids are smaller than a window
+    assert [stage.blocks[0].side for stage in small.layers] == [7, 7, 4, 2]
+
+
+def test_activation_checkpointing_gives_the_same_gradient():
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        swin = build_trunk(
+            "swin_tiny", depths=(1, 1, 1, 1), activation_checkpointing=checkpointing
+        ).train()
+        swin(torch.randn(1, 3, 64, 64)).sum().backward()
+        gradients.append(swin.patch_embed.proj.weight.grad)
+    torch.testing.assert_close(gradients[0], gradients[1])
