@@ -191,8 +191,8 @@ class EmbeddingHead(nn.Module):
         self,
         width_in: int,
         num_layers: int,
-        hidden_dim: int = 4096,
-        out_dim: int = 256,
+        hidden_dim: int,
+        out_dim: int,
         bias: bool = True,
         last_norm: bool = False,
     ) -> None:

@@ -50,6 +50,7 @@ def test_the_aggregation_head_is_the_references():
     """alinlab/SelfPatch, selfpatch_vision_transformer.py:362-387."""
     head = AggregationHead(embed_dim=256, num_heads=4)
     assert len(head.cls_blocks) == 2
+    assert head.cls_token.shape == (1, 1, 256)
     for block in head.cls_blocks:
         assert block.mlp.fc1.weight.shape == (4 * 256, 256)
         assert (block.num_heads, block.norm1.eps, block.norm2.eps) == (4, 1e-6, 1e-6)
