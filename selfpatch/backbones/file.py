@@ -1,13 +1,9 @@
 """File -> trunk: backbone files, training checkpoints and reference checkpoints, read strictly."""
 
-import argparse
 import hashlib
 import json
 import os
-import pickle
 import re
-import warnings
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -21,6 +17,7 @@ from torch import Tensor
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.fingerprint import fingerprint
+from selfpatch.backbones.pickles import unpickle
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
 from selfpatch.models.heads import AggregationHead
@@ -31,10 +28,6 @@ State = dict[str, Tensor]
 
 SUMMARY = "summary."
 """What precedes the names of the aggregation head, beside those of the trunk."""
-
-HARMLESS: list[Any] = [argparse.Namespace, (OrderedDict, "yacs.config.CfgNode")]
-"""What a pickle may hold beside tensors and containers: a training script's arguments, and the
-configuration that Swin's and MoBY's code stores, which is read as a plain dict, without yacs."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ def read_file(
 
     Known are: backbone files, training checkpoints of this suite, and the checkpoints of the
     methods in :data:`selfpatch.backbones.published.METHODS`, as PyTorch files or safetensors.
-    Nothing but tensors, plain containers and :data:`HARMLESS` is unpickled.
+    No code of a file is run, see :func:`selfpatch.backbones.pickles.unpickle`.
 
     Args:
         path: The file.
@@ -141,7 +134,7 @@ def read_file(
         if info is not None:
             return content, info, Report(info.method, {name: name for name in content})
         return _read_foreign(path, content, num_heads, method)
-    content = _unpickle_safely(path)
+    content = unpickle(path)
     if isinstance(content.get("selfpatch"), dict):
         return _read_own(path, content, network)
     if "student" in content or "teacher" in content:
@@ -251,24 +244,6 @@ def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
     if digest(state) != info.weights:
         raise InputError(f"{path} is damaged: its weights do not have the SHA-256 it states")
     return state, info
-
-
-def _unpickle_safely(path: Path) -> dict[str, Any]:
-    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
-        raise InputError(f"{path} can be read with torch 2.6 or newer only; export it there first")
-    try:
-        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that are then refused
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        reason = f"it wants to run {blocked[1]}" if blocked else "no tensors can be read from it"
-        raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError):
-        raise InputError(f"{path} is no PyTorch file, or not all of one; fetch it again") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
-    return content
 
 
 def _read_own(

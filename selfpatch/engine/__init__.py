@@ -1,5 +1,6 @@
 """Pretraining under mmengine's Runner; importing this registers all of it."""
 
+from selfpatch.backbones.pickles import run_no_code_of_checkpoints
 from selfpatch.engine import (
     checkpoints,
     hooks,
@@ -17,3 +18,5 @@ __all__ = [
     "optimizer",
     "pretrainer",
 ]
+
+run_no_code_of_checkpoints()

@@ -5,6 +5,9 @@ and the hook that writes results, in both hosts. The linear head is mmsegmentati
 ``selfpatch.hosts.linear_head``.
 """
 
+from selfpatch.backbones.pickles import run_no_code_of_checkpoints
 from selfpatch.hosts import backbones, layer_decay, pyramid, results_file
 
 __all__ = ["backbones", "layer_decay", "pyramid", "results_file"]
+
+run_no_code_of_checkpoints()

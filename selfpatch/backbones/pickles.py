@@ -1,0 +1,78 @@
+"""A PyTorch file -> the tensors and containers in it, without running what else it may hold."""
+
+import argparse
+import os
+import pickle
+import re
+import warnings
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfpatch.errors import InputError
+
+HARMLESS: list[Any] = [argparse.Namespace, (OrderedDict, "yacs.config.CfgNode")]
+"""What a pickle may hold beside tensors and containers: a training script's arguments, and the
+configuration that Swin's and MoBY's code stores, which is read as a plain dict, without yacs."""
+
+
+def unpickle(
+    path: str | os.PathLike[str], map_location: Any = "cpu", allowed: list[Any] = HARMLESS
+) -> dict[str, Any]:
+    """Read a checkpoint's dict.
+
+    Args:
+        path: A file that ``torch.save`` wrote.
+        map_location: As in ``torch.load``.
+        allowed: Types that may stand in it beside tensors and plain containers.
+
+    Raises:
+        InputError: It holds anything else, is not whole, or is no PyTorch file.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} does not exist; give a checkpoint")
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
+        raise InputError(f"{path} can be read with torch 2.6 or newer only; export it there first")
+    try:
+        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that are then refused
+            content = torch.load(path, map_location=map_location, weights_only=True)
+    except pickle.UnpicklingError as error:
+        blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        reason = f"it wants to run {blocked[1]}" if blocked else "no tensors can be read from it"
+        raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError):
+        raise InputError(f"{path} is no PyTorch file, or not all of one; fetch it again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
+    return content
+
+
+def run_no_code_of_checkpoints() -> None:
+    """Let mmengine read files with :func:`unpickle`; it would run what is planted in them.
+
+    What the hosts' own checkpoints hold is allowed by name. PyTorch is told the same for whatever
+    else loads a file in this process, such as mmengine's downloads.
+    """
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+    from mmengine.runner import CheckpointLoader
+
+    def statistic(owner: Any, name: str) -> Any:
+        """The only use of ``getattr`` in these files: a buffer keeps its own methods by name."""
+        if owner is not HistoryBuffer or name not in vars(HistoryBuffer):
+            raise pickle.UnpicklingError("GLOBAL builtins.getattr")
+        return getattr(owner, name)
+
+    # How numpy pickles an array, and a scalar: functions and types of its own.
+    numpy_parts = [np.array(0).__reduce__()[0], np.float64(0).__reduce__()[0], np.ndarray, np.dtype]
+    numpy_parts += {type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"}
+    allowed = [*HARMLESS, *numpy_parts, slice, HistoryBuffer, (statistic, "builtins.getattr")]
+
+    def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
+        return unpickle(os.path.expanduser(filename), map_location, allowed)
+
+    os.environ["TORCH_FORCE_WEIGHTS_ONLY_LOAD"] = "1"
+    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
