@@ -234,6 +234,9 @@ def score_each(
         except InputError as error:
             failures.append(name)
             print(f"{name:<20} not scored: {error}", file=sys.stderr)
+        except Exception as error:  # whatever it is, it is this video's: the others go on
+            failures.append(name)
+            print(f"{name:<20} not scored: {type(error).__name__}: {error}", file=sys.stderr)
     return scores, failures
 
 

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from davis_eval.sequences import VOID, Sequence, find_sequence, read_mask, read_names
+from davis_eval.masks import objects, read_mask
+from davis_eval.sequences import Sequence, find_sequence, read_names
 from selfpatch.check.findings import (
     Findings,
     counted,
@@ -54,5 +53,5 @@ def _sequence(sequence: Sequence) -> Findings:
                 f"{path} is {labels.shape[0]}x{labels.shape[1]}, not its frame's size; fetch the"
                 " 480p version of both"
             )
-        if path == sequence.masks[0] and not set(np.unique(labels).tolist()) - {0, VOID}:
+        if path == sequence.masks[0] and not objects(labels):
             yield error(f"{path} shows no object; the first mask starts the propagation")

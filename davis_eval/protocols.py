@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from davis_eval.masks import VOID, objects, read_mask, visible
 from davis_eval.scores import (
     ObjectScores,
     boundary_accuracy,
@@ -18,9 +19,8 @@ from davis_eval.scores import (
     score_pairs,
     statistics,
     tolerance,
-    visible,
 )
-from davis_eval.sequences import VOID, find_masks, read_mask
+from davis_eval.sequences import find_masks
 from selfpatch.errors import InputError
 
 MAX_PROPOSALS = 20
@@ -38,7 +38,7 @@ def score_single_object(
     def score_frame(truth: Path, result: Path) -> list[tuple[float, float]]:
         expected, found = visible(read_mask(truth)) > 0, visible(read_mask(result)) > 0
         check_size(truth, expected, result, found)
-        return list(score_objects(expected.astype(np.uint8), found.astype(np.uint8), 1))
+        return list(score_objects(expected.astype(np.uint8), found.astype(np.uint8), [1]))
 
     scores = {}
     for name in names:
@@ -59,40 +59,41 @@ def score_unsupervised(davis: Path, results: Path, names: Sequence[str]) -> dict
     """
     scores = {}
     for name in names:
-        for k, scored in enumerate(score_proposals(davis, results / name, name), start=1):
-            scores[f"{name}_{k}"] = scored
+        for label, scored in score_proposals(davis, results / name, name).items():
+            scores[f"{name}_{label}"] = scored
     return scores
 
 
-def score_proposals(davis: Path, result: Path, name: str) -> list[ObjectScores]:
-    """Score each object of one video against the proposal it is assigned."""
+def score_proposals(davis: Path, result: Path, name: str) -> dict[int, ObjectScores]:
+    """Score each object of one video, by its label, against the proposal it is assigned."""
     truth = find_masks(davis, name, annotations="Annotations_unsupervised")
-    found = [read_mask(result / path.name) for path in truth]
+    results = [result / f"{path.stem}.png" for path in truth]
+    found = [read_mask(path) for path in results]
     expected = [read_mask(path) for path in truth]
-    for path, true, proposed in zip(truth, expected, found, strict=True):
-        check_size(path, true, result / path.name, proposed)
-    num_objects = int(visible(expected[0]).max())
-    if num_objects == 0:
+    for path, true, answer, proposed in zip(truth, expected, results, found, strict=True):
+        check_size(path, true, answer, proposed)
+    labels = objects(expected[0])
+    if not labels:
         raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
-    num_proposals = max(int(visible(mask).max()) for mask in found)
-    if num_proposals > MAX_PROPOSALS:
-        raise InputError(f"{result} holds {num_proposals} proposals; {MAX_PROPOSALS} are allowed")
+    proposals = sorted(set().union(*(objects(mask) for mask in found)))
+    if len(proposals) > MAX_PROPOSALS:
+        raise InputError(f"{result} holds {len(proposals)} proposals; {MAX_PROPOSALS} are allowed")
+    nothing = [-1] * (len(labels) - len(proposals))  # for objects that nobody proposed
 
     def score_frame(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         return np.array([
-            [score_pair(pair[0] == k, pair[1] == p, pair[0] == VOID)
-             for p in range(1, max(num_proposals, num_objects) + 1)]
-            for k in range(1, num_objects + 1)
+            [score_pair(pair[0] == k, pair[1] == p, pair[0] == VOID) for p in proposals + nothing]
+            for k in labels
         ])  # fmt: skip
 
     with ThreadPoolExecutor() as pool:
         frames = list(pool.map(score_frame, zip(expected, found, strict=True)))
     values = np.stack(frames)  # (frames, objects, proposals, 2)
     rows, columns = linear_sum_assignment(values.mean((0, 3)), maximize=True)
-    return [
-        ObjectScores(*(statistics(values[:, k, p, measure]) for measure in (0, 1)))
+    return {
+        labels[k]: ObjectScores(*(statistics(values[:, k, p, measure]) for measure in (0, 1)))
         for k, p in zip(rows, columns, strict=True)
-    ]
+    }
 
 
 def score_pair(true: np.ndarray, found: np.ndarray, void: np.ndarray) -> tuple[float, float]:

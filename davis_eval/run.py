@@ -15,11 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 from davis_eval.features import Reading, extract, network_size, resolved, stride
+from davis_eval.masks import objects, read_mask, visible, write_mask
 from davis_eval.propagation import Propagation, hard_mask, propagate
-from davis_eval.scores import visible
-from davis_eval.sequences import Sequence, read_frame, read_mask, write_mask
+from davis_eval.sequences import Sequence
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import BackboneInfo
+from selfpatch.data.images import size_of
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 
@@ -68,27 +69,29 @@ def segment(
     Raises:
         InputError: A file cannot be read or does not fit the first one.
     """
+    width, height = check_sizes(sequence)
     given = {number: visible(read_mask(path)) for number, path in sequence.given()}
-    width, height = check_sizes(sequence, given[0])
+    ids = np.array([0, *sorted(set().union(*(objects(mask) for mask in given.values())))])
+    given = {number: ids.searchsorted(mask).astype(np.uint8) for number, mask in given.items()}
     device = next(backbone.parameters()).device
     reading = resolved(settings.reading, backbone)
     pixels = stride(backbone, reading)
     size = network_size(height, width, reading.short_side, pixels)
     grid = (size[0] // pixels, size[1] // pixels)
-    num_labels = 1 + max(int(mask.max()) for mask in given.values())
-    labels = first_labels(given[0], grid, num_labels).to(device)
+    labels = first_labels(given[0], grid, len(ids)).to(device)
     new = {
-        number: objects_only(first_labels(mask, grid, num_labels)).to(device)
+        number: objects_only(first_labels(mask, grid, len(ids))).to(device)
         for number, mask in new_objects(given).items()
     }
     if features is None:
         features = extract(backbone, sequence.frames, reading, DTYPES[settings.dtype])
-    write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", given[0])
+    ids = ids.astype(np.uint8)
+    write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", ids[given[0]])
     soft = propagate(features, labels, settings.propagation, new)
     for done, (frame, segmentation) in enumerate(zip(sequence.frames[1:], soft, strict=True), 2):
         mask = hard_mask(segmentation, pixels).cpu().numpy()
         resized = Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST)
-        write_mask(out / sequence.name / f"{frame.stem}.png", np.asarray(resized))
+        write_mask(out / sequence.name / f"{frame.stem}.png", ids[np.asarray(resized)])
         progress(done, len(sequence.frames))
 
 
@@ -104,14 +107,20 @@ def new_objects(given: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
     return found
 
 
-def check_sizes(sequence: Sequence, first: np.ndarray) -> tuple[int, int]:
-    """(width, height) of the video; the first frame and mask must agree on it."""
-    height, width = read_frame(sequence.frames[0]).shape[:2]
-    if first.shape != (height, width):
-        raise InputError(
-            f"{sequence.masks[0]} is {first.shape[1]}x{first.shape[0]},"
-            f" but {sequence.frames[0]} is {width}x{height}"
-        )
+def check_sizes(sequence: Sequence) -> tuple[int, int]:
+    """(width, height) of the video, as the files' headers say, before any work.
+
+    Raises:
+        InputError: A frame, or a mask that is given, has another size than the first frame.
+    """
+    first = size_of(sequence.frames[0])
+    for path in (*sequence.frames, *sequence.starts):
+        if (size := size_of(path)) != first:
+            (height, width), (rows, columns) = size, first
+            raise InputError(
+                f"{path} is {width}x{height}, but {sequence.frames[0]} is {columns}x{rows}"
+            )
+    height, width = first
     return width, height
 
 

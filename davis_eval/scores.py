@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from davis_eval.sequences import VOID, find_masks, read_mask
+from davis_eval.masks import objects, read_mask, visible
+from davis_eval.sequences import find_masks
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
 
@@ -52,31 +53,31 @@ def score(davis: Path, results: Path, names: Sequence[str]) -> dict[str, ObjectS
         names: The sequences.
 
     Returns:
-        ``<sequence>_<k>`` -> scores of object k, counted from 1.
+        ``<sequence>_<k>`` -> scores of the object with label k.
 
     Raises:
         InputError: A file is missing, unreadable or does not fit the truth.
     """
     scores = {}
     for name in names:
-        for k, scored in enumerate(score_sequence(davis, results, name), start=1):
-            scores[f"{name}_{k}"] = scored
+        for label, scored in score_sequence(davis, results, name).items():
+            scores[f"{name}_{label}"] = scored
     return scores
 
 
-def score_sequence(davis: Path, results: Path, name: str) -> list[ObjectScores]:
-    """Score each object of one sequence; its first and last frame do not count."""
+def score_sequence(davis: Path, results: Path, name: str) -> dict[int, ObjectScores]:
+    """Score each object of the first mask, by its label; first and last frame do not count."""
     truth = find_masks(davis, name)
-    num_objects = int(visible(read_mask(truth[0])).max())
-    if num_objects == 0:
+    labels = objects(read_mask(truth[0]))
+    if not labels:
         raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
     if len(truth) < 3:
         raise InputError(f"{truth[0].parent} holds {len(truth)} masks; scoring takes at least 3")
 
     def score_frame(true: Path, found: Path) -> list[tuple[float, float]]:
-        return list(score_objects(*read_pair(true, found, num_objects), num_objects))
+        return list(score_objects(*read_pair(true, found, labels), labels))
 
-    return score_pairs(truth[1:-1], results / name, score_frame)
+    return dict(zip(labels, score_pairs(truth[1:-1], results / name, score_frame), strict=True))
 
 
 def score_pairs(
@@ -86,7 +87,7 @@ def score_pairs(
 ) -> list[ObjectScores]:
     """Score each object over the frames of ``truth``, whose results lie in ``results``."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        scored = pool.map(lambda path: score_frame(path, results / path.name), truth)
+        scored = pool.map(lambda path: score_frame(path, results / f"{path.stem}.png"), truth)
         values = np.array(list(scored))  # (frames, objects, 2)
     return [
         ObjectScores(statistics(values[:, k, 0]), statistics(values[:, k, 1]))
@@ -94,35 +95,33 @@ def score_pairs(
     ]
 
 
-def visible(labels: np.ndarray) -> np.ndarray:
-    """Labels with void counted as background, as the official evaluation does."""
-    return np.where(labels == VOID, 0, labels)
-
-
-def read_pair(truth: Path, result: Path, num_objects: int) -> tuple[np.ndarray, np.ndarray]:
+def read_pair(truth: Path, result: Path, labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     """Read one frame's true and resulting labels, both uint8 (H, W).
 
     Raises:
-        InputError: The result is missing, of another size, or holds more objects than the truth.
+        InputError: The result is missing, of another size, or holds an object that the sequence
+            does not have.
     """
     expected, found = visible(read_mask(truth)), read_mask(result)
     if found.shape != expected.shape:
         (height, width), (rows, columns) = found.shape, expected.shape
         raise InputError(f"{result} is {width}x{height}, but {truth} is {columns}x{rows}")
-    if found.max() > num_objects:
+    more = set(np.unique(found).tolist()) - {0, *labels}
+    if more:
         raise InputError(
-            f"{result} holds object {found.max()}, but the sequence has {num_objects} only"
+            f"{result} holds object {max(more)}, but the sequence has"
+            f" {', '.join(map(str, labels))} only"
         )
     return expected, found
 
 
 def score_objects(
-    truth: np.ndarray, result: np.ndarray, num_objects: int
+    truth: np.ndarray, result: np.ndarray, labels: Sequence[int]
 ) -> Iterator[tuple[float, float]]:
     """J and F of each object in one frame; both masks are uint8 labels (H, W)."""
     radius = tolerance(truth.shape)
-    for k in range(1, num_objects + 1):
-        true, found = truth == k, result == k
+    for label in labels:
+        true, found = truth == label, result == label
         box = bounding_box(true | found)
         if box is None:  # seen in neither: they agree
             yield 1.0, 1.0

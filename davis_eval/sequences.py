@@ -1,21 +1,15 @@
-"""DAVIS folder -> sequences: which frames and masks there are, and how each is read and written."""
+"""DAVIS folder -> sequences: which frames and masks there are, in which order."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from selfpatch.atomic import atomic_write
 from selfpatch.data.images import read_stored
 from selfpatch.errors import InputError
-from selfpatch.visualize.palette import standard_palette
-
-VOID = 255
-"""Label of pixels that belong neither to an object nor to the background."""
-
-PALETTE = standard_palette()
 
 
 @dataclass(frozen=True)
@@ -49,10 +43,25 @@ def read_names(davis: Path, year: str = "2017", split: str = "val") -> list[str]
     path = davis / "ImageSets" / year / f"{split}.txt"
     if not path.is_file():
         raise InputError(f"{path} does not exist; {davis} is not in DAVIS's layout")
-    names = path.read_text().split()
+    try:
+        names = path.read_text(encoding="utf-8-sig").split()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error.reason}); save it as such") from None
     if not names:
         raise InputError(f"{path} lists no sequence")
+    check_names(names, path)
     return names
+
+
+def check_names(names: Iterable[str], source: Path) -> None:
+    """Raise InputError unless each name is that of one folder, and none comes twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in (".", "..") or set(name) & set("/\\\0") or len(name.encode()) > 200:
+            raise InputError(f"{source} lists {name[:80]!r}, which is no name of a sequence")
+        if name in seen:
+            raise InputError(f"{source} lists {name} twice; keep one of the lines")
+        seen.add(name)
 
 
 def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
@@ -63,16 +72,38 @@ def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
     """
     frames = _numbered(davis / "JPEGImages" / resolution / name, (".jpg", ".jpeg", ".png"))
     masks = find_masks(davis, name, resolution)
-    first = masks[0].with_name(f"{frames[0].stem}.png")
-    if masks[0] != first:
+    if masks[0].stem != frames[0].stem:
+        first = masks[0].with_name(f"{frames[0].stem}.png")
         raise InputError(f"{first} does not exist; the first frame's mask starts the propagation")
-    numbers = [frame.stem for frame in frames]
-    if all(number.isdigit() for number in numbers):
-        missing = set(range(int(numbers[0]), int(numbers[-1]))) - {int(n) for n in numbers}
-        if missing:
-            gap = frames[0].with_name(f"{min(missing):0{len(numbers[0])}d}{frames[0].suffix}")
-            raise InputError(f"{gap} does not exist; {name} has frames before and after it")
-    return Sequence(name, tuple(frames), tuple(masks), (first,))
+    check_frames_of(masks, frames)
+    check_gaps(frames, name)
+    return Sequence(name, tuple(frames), tuple(masks), (masks[0],))
+
+
+def check_frames_of(masks: list[Path], frames: list[Path]) -> None:
+    """Raise InputError for a mask without its frame."""
+    stems = {frame.stem for frame in frames}
+    for mask in masks:
+        if mask.stem not in stems:
+            raise InputError(f"{mask} has no frame in {frames[0].parent}; fetch it again")
+
+
+def check_gaps(frames: list[Path], name: str) -> None:
+    """Raise InputError where a frame is missing: all are as far apart as the nearest two.
+
+    Videos are also kept with every fifth or tenth frame only.
+    """
+    if len(frames) < 3 or not all(re.fullmatch("[0-9]+", frame.stem) for frame in frames):
+        return
+    numbers = [int(frame.stem) for frame in frames]
+    step = min(after - before for before, after in pairwise(numbers))
+    for before, after in pairwise(numbers):
+        if after - before != step:
+            missing = f"{before + step:0{len(frames[0].stem)}d}{frames[0].suffix}"
+            raise InputError(
+                f"{frames[0].with_name(missing)} does not exist; {name} has frames before and"
+                " after it"
+            )
 
 
 def youtube_vos_names(folder: Path) -> list[str]:
@@ -101,11 +132,9 @@ def find_youtube_vos_sequence(folder: Path, name: str) -> Sequence:
     """
     frames = _numbered(folder / "JPEGImages" / name, (".jpg", ".jpeg", ".png"))
     masks = _numbered(folder / "Annotations" / name, (".png",))
-    stems = {frame.stem for frame in frames}
-    for mask in masks:
-        if mask.stem not in stems:
-            raise InputError(f"{mask} has no frame in {frames[0].parent}")
-    used = [frame for frame in frames if frame.stem >= masks[0].stem]
+    check_frames_of(masks, frames)
+    start = [frame.stem for frame in frames].index(masks[0].stem)
+    used = frames[start:]
     return Sequence(name, tuple(used), tuple(masks), tuple(masks))
 
 
@@ -124,12 +153,33 @@ LAYOUTS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequ
 
 
 def _numbered(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
+    """The files of a folder, in the order of the numbers in their names; hidden ones do not count.
+
+    Raises:
+        InputError: There is none, or two are of one name.
+    """
     if not folder.is_dir():
         raise InputError(f"the folder {folder} does not exist")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in extensions)
+    files = sorted(
+        (
+            path
+            for path in folder.iterdir()
+            if path.suffix.lower() in extensions and not path.name.startswith(".")
+        ),
+        key=lambda path: by_number(path.stem),
+    )
     if not files:
         raise InputError(f"{folder} holds no {' or '.join(extensions)} file")
+    for one, other in pairwise(files):
+        if by_number(one.stem) == by_number(other.stem):
+            raise InputError(f"{one} and {other.name} are one frame; remove one of them")
     return files
+
+
+def by_number(name: str) -> list[tuple[int, str]]:
+    """A key that sorts ``9`` before ``10`` and ``frame_9`` before ``frame_10``."""
+    parts = re.split("([0-9]+)", name)
+    return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
 
 
 def read_frame(path: Path) -> np.ndarray:
@@ -142,38 +192,3 @@ def read_frame(path: Path) -> np.ndarray:
         InputError: The file is missing or truncated.
     """
     return np.asarray(read_stored(path).convert("RGB"))
-
-
-def read_mask(path: Path) -> np.ndarray:
-    """One mask as uint8 object labels (H, W): 0 background, 1 ... objects, 255 void.
-
-    Indexed and greyscale PNGs hold labels. A greyscale one of 0 and 255 only is one object, and so
-    is a 1-bit one. RGB is taken where all its colours are the standard palette's.
-
-    Raises:
-        InputError: The file is missing, truncated, or its colours are no labels.
-    """
-    image = read_stored(path)
-    if image.mode == "P":
-        return np.asarray(image)
-    if image.mode in ("L", "1"):
-        labels = np.asarray(image.convert("L"))
-        return (labels == VOID).astype(np.uint8) if set(np.unique(labels)) <= {0, VOID} else labels
-    colors = np.asarray(image.convert("RGB")).astype(np.int32) @ (65536, 256, 1)
-    known = np.array(PALETTE).reshape(-1, 3) @ (65536, 256, 1)
-    order = known.argsort()
-    place = known[order].searchsorted(colors).clip(max=255)
-    labels = order[place].astype(np.uint8)
-    if not (known[labels] == colors).all():
-        raise InputError(
-            f"{path} is {image.mode} with colours outside DAVIS's palette; save it as indexed PNG"
-        )
-    return labels
-
-
-def write_mask(path: Path, labels: np.ndarray) -> None:
-    """Write labels uint8 (H, W) as an indexed PNG with the standard palette, atomically."""
-    image = Image.fromarray(labels)
-    image.putpalette(PALETTE)
-    with atomic_write(path) as file:
-        image.save(file, format="PNG")

@@ -8,8 +8,8 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from davis_eval.scores import visible
-from davis_eval.sequences import read_frame, read_mask
+from davis_eval.masks import read_mask, visible
+from davis_eval.sequences import read_frame
 from selfpatch.atomic import atomic_write
 from selfpatch.visualize.pictures import paint_objects
 

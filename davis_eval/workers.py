@@ -81,6 +81,8 @@ class Worker:
             mark_finished(job.out, sequence, made_of, seconds)
         except InputError as error:
             return Outcome(name, error=str(error))
+        except Exception as error:  # whatever it is, it is this video's: the others go on
+            return Outcome(name, error=f"{type(error).__name__}: {error}")
         return Outcome(name, seconds=seconds)
 
 

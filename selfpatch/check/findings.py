@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image
-
+from selfpatch.data import images as image_files
 from selfpatch.data.images import EXTENSIONS, read_image
 from selfpatch.errors import InputError
 
@@ -101,7 +100,6 @@ def undecodable(paths: Sequence[Path]) -> Findings:
 def size_of(path: Path) -> tuple[int, int] | None:
     """(height, width) as the file's header says, or None if it says nothing."""
     try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except OSError:
+        return image_files.size_of(path)
+    except InputError:
         return None

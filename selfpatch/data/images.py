@@ -85,8 +85,25 @@ def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Imag
             image.load()
     except FileNotFoundError:
         raise InputError(f"{name or file} does not exist") from None
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{name or file} is too large ({error}); make it smaller") from None
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
         raise InputError(
             f"{name or file} cannot be read as an image ({error}); fetch it again or remove it"
         ) from None
     return image
+
+
+def size_of(file: str | os.PathLike[str]) -> tuple[int, int]:
+    """(height, width) as a file's header says, nothing decoded.
+
+    Raises:
+        InputError: The file does not exist or says nothing.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except FileNotFoundError:
+        raise InputError(f"{file} does not exist") from None
+    except Exception as error:
+        raise InputError(f"{file} cannot be read as an image ({error})") from None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davis_eval.sequences import write_mask
+from davis_eval.masks import write_mask
 from tests.davis_eval.squares import squares
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from davis_eval.sequences import write_mask
+from davis_eval.masks import write_mask
 
 SIZE = (64, 96)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from davis_eval.__main__ import main
-from davis_eval.sequences import read_mask, write_mask
+from davis_eval.masks import read_mask, write_mask
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.visualize.palette import standard_palette

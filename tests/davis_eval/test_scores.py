@@ -26,10 +26,10 @@ def square(top: int, left: int, side: int, shape: tuple[int, int] = (60, 80)) ->
 
 def test_two_overlapping_squares_by_hand():
     a, b = square(10, 10, 10), square(10, 15, 10)
-    ((region, boundary),) = score_objects(a, b, 1)
+    ((region, boundary),) = score_objects(a, b, [1])
     assert region == 50 / 150
     assert 0 < boundary < 1
-    assert list(score_objects(a, a, 1)) == [(1.0, 1.0)]
+    assert list(score_objects(a, a, [1])) == [(1.0, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_two_overlapping_squares_by_hand():
     ],
 )
 def test_an_empty_mask_agrees_with_an_empty_mask_only(truth, result, expected):
-    assert list(score_objects(truth, result, 1)) == [expected]
+    assert list(score_objects(truth, result, [1])) == [expected]
 
 
 def test_a_boundary_one_pixel_off_is_met_within_the_tolerance_and_missed_beyond_it():
@@ -85,7 +85,7 @@ def test_edges_in_the_box_and_counts_within_the_radius_equal_loops(case):
 def test_objects_are_scored_apart_and_void_is_nobodys():
     truth, result = square(5, 5, 10), square(5, 5, 10)
     truth[30:40, 30:40], result[30:40, 30:35] = 2, 2
-    scores = list(score_objects(truth, result, 3))
+    scores = list(score_objects(truth, result, [1, 2, 3]))
     assert [region for region, _ in scores] == [1.0, 0.5, 1.0]
 
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davis_eval.sequences import read_frame, read_mask, write_mask
+from davis_eval.masks import read_mask, write_mask
+from davis_eval.sequences import read_frame
 from selfpatch.errors import InputError
 
 
 @pytest.mark.parametrize("mode", ["P", "L", "RGB", "RGBA"])
 def test_labels_are_read_from_every_kind_of_png(mode, tmp_path):
-    labels = np.arange(6, dtype=np.uint8).repeat(4).reshape(4, 6)
+    labels = np.arange(6, dtype=np.uint8).repeat(4)[None].repeat(5, axis=0)
     write_mask(tmp_path / "P.png", labels)
     with Image.open(tmp_path / "P.png") as image:
         other = Image.fromarray(labels) if mode == "L" else image.convert(mode)

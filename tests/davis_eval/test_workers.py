@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from davis_eval.features import Reading
+from davis_eval.masks import read_mask
 from davis_eval.run import Settings
-from davis_eval.sequences import read_mask
 from davis_eval.workers import Job, segment_all
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
