@@ -85,7 +85,8 @@ def check_frames_of(masks: list[Path], frames: list[Path]) -> None:
     stems = {frame.stem for frame in frames}
     for mask in masks:
         if mask.stem not in stems:
-            raise InputError(f"{mask} has no frame in {frames[0].parent}; fetch it again")
+            frame = frames[0].with_name(f"{mask.stem}{frames[0].suffix}")
+            raise InputError(f"{frame} does not exist; {mask} is its mask")
 
 
 def check_gaps(frames: list[Path], name: str) -> None:

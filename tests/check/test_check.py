@@ -122,7 +122,7 @@ DAMAGES = [
     ("ade20k", repaint("ade20k/annotations/training/*.png", "L", 1, (8, 8)), "is 8x8, its image"),
     ("davis", remove("davis/ImageSets/2017"), "ImageSets/2017 does not exist"),
     ("davis", remove("davis/Annotations/480p/*"), "Annotations/480p/beach-ball does not exist"),
-    ("davis", remove("davis/JPEGImages/480p/*/00001.jpg"), "00001.png has no frame in"),
+    ("davis", remove("davis/JPEGImages/480p/*/00001.jpg"), "00001.jpg does not exist"),
     ("davis", remove("davis/Annotations/480p/*/00002.png"), "3 frames and 2 masks"),
     ("davis", repaint("davis/Annotations/480p/*/00000.png", "L", 0), "shows no object"),
     ("davis", repaint("davis/Annotations/480p/*/00000.png", "L", 1, (8, 8)), "not its frame's"),
