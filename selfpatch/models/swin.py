@@ -208,7 +208,7 @@ class ShiftedWindowBlock(SwinTransformerBlock):
     ) -> None:
         super().__init__(
             dim, (window_size, window_size), num_heads,
-            window_size=window_size, dynamic_mask=True, drop_path=drop_path_rate,
+            window_size=window_size, drop_path=drop_path_rate,
         )  # fmt: skip
         self.side = window_size
         self.shift = window_size // 2 if shifted else 0

@@ -109,6 +109,7 @@ def test_a_new_swin_is_drawn_as_its_authors():
     norms = [module.eps for module in swin.modules() if isinstance(module, torch.nn.LayerNorm)]
     assert set(norms) == {1e-5}
     assert swin.layer_strides == (4, 8, 16, 32)
+    assert (swin.num_heads, swin.embed_dim, swin.layer_dims) == (24, 768, (96, 192, 384, 768))
     assert [block.shift for block in swin.blocks] == [0, 3] * 6
     small = build_trunk("swin_tiny", image_size=64)  # its last grids are smaller than a window
     assert [stage.blocks[0].side for stage in small.layers] == [7, 7, 4, 2]

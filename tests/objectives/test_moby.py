@@ -72,6 +72,12 @@ def test_similarities_are_computed_in_fp32():
     moby = MoBY(hidden_dim=6, out_dim=5, queue_size=8)
     moby.predictor = torch.nn.Identity()
     student, teacher = torch.randn(2, 3, 5), torch.randn(2, 3, 5)
-    expected = moby(student, teacher, 0.04)
+    queries, keys = (F.normalize(x.double(), dim=-1) for x in (student, teacher))
+    expected = 0.0
+    for query, key in ((0, 1), (1, 0)):
+        others = queries[query] @ moby.queues[key].double().T
+        own = (queries[query] * keys[key]).sum(-1, keepdim=True)
+        logits = torch.cat([own, others], dim=1) / 0.2
+        expected += F.cross_entropy(logits, torch.zeros(3, dtype=torch.int64)).item()
     with torch.autocast("cpu", torch.bfloat16):
-        assert moby(student, teacher, 0.04).equal(expected)
+        assert moby(student, teacher, 0.04).item() == pytest.approx(expected, rel=1e-6)
