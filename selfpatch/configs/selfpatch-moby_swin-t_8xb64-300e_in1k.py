@@ -12,4 +12,7 @@ Expect:   DAVIS (J&F)m 5.6 above MoBY alone (the paper's number, not measured he
 
 _base_ = ["selfpatch-moby_vit-s16_8xb64-300e_in1k.py"]
 
-model = dict(trunk=dict(_delete_=True, variant="swin_tiny", image_size=224, drop_path_rate=0.2))
+model = dict(
+    trunk=dict(_delete_=True, variant="swin_tiny", image_size=224, drop_path_rate=0.2),
+    selfpatch=dict(patch_layer=2),  # the third stage: 14 x 14 places, 16 pixels apart
+)

@@ -15,6 +15,7 @@ from davis_eval.propagation import (
     propagate,
     tile_threads,
 )
+from selfpatch.errors import InputError
 
 POOL = tile_threads(torch.device("cpu"))
 
@@ -111,3 +112,36 @@ def test_an_object_that_appears_later_is_followed_from_there():
     for number, soft in enumerate(frames, start=1):
         assert soft[1].nonzero().tolist() == [[0, 0]]
         assert soft[2].nonzero().tolist() == ([[3, 4]] if number >= 4 else [])
+
+
+def test_only_the_direction_of_a_feature_counts():
+    """Similarity is the cosine: the length of each place's feature changes nothing."""
+    torch.manual_seed(0)
+    frames = [torch.randn(6, 7, 5) for _ in range(4)]
+    first = F.one_hot(torch.randint(0, 3, (6, 7)), 3).permute(2, 0, 1).float()
+    longer = [frame * (0.1 + 5 * torch.rand(6, 7, 1)) for frame in frames]
+    for one, other in zip(propagate(frames, first), propagate(longer, first), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_new_object_takes_its_places_and_no_others():
+    """Object 2 comes in frame 1 at one place; everything else stays as it was propagated."""
+    features = torch.eye(12).view(3, 4, 12)
+    first = torch.zeros(3, 3, 4)
+    first[1] = 1.0
+    new = torch.zeros(3, 3, 4)
+    new[2, 1, 2] = 1.0
+    settings = Propagation(top_k=1, context_frames=1)
+    found = list(propagate([features] * 5, first, settings, later={1: new}))
+    for soft in found:
+        assert (soft[2] > 0.5).nonzero().tolist() == [[1, 2]]
+        torch.testing.assert_close(soft[1], 1 - soft[2])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"context_frames": -1}, {"radius": -1}, {"top_k": 0}, {"temperature": 0.0}]
+)
+def test_settings_that_label_nothing_are_refused(wrong):
+    Propagation(context_frames=0, radius=0, top_k=1, temperature=1e-3)
+    with pytest.raises(InputError, match="propagation takes context frames and radius from 0"):
+        Propagation(**wrong)

@@ -179,8 +179,12 @@ def test_a_method_differs_from_itself_with_selfpatch_in_nothing_else(alone, both
 
 def test_selfpatch_is_the_same_on_every_method_of_the_paper():
     papers = [name for name in PAIRS.values() if name.endswith("in1k.py")]
-    found = [read_config(str(CONFIGS / name)).model.selfpatch.to_dict() for name in papers]
-    assert all(one == found[0] for one in found)
+    found = {name: read_config(str(CONFIGS / name)).model.selfpatch.to_dict() for name in papers}
+    layers = {name: options.pop("patch_layer") for name, options in found.items()}
+    assert all(options == found[papers[0]] for options in found.values())
+    assert {name: layer for name, layer in layers.items() if layer != -1} == {
+        "selfpatch-moby_swin-t_8xb64-300e_in1k.py": 2
+    }
 
 
 def test_the_printed_config_is_the_one_that_the_checkpoint_keeps(images, tmp_path, programs):
