@@ -1,7 +1,7 @@
 """COCO's folder -> findings: instances files, and whether they fit the images beside them."""
 
 import json
-from collections import Counter
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ Json = dict[str, Any]
 
 def check_coco(root: Path) -> Findings:
     """Images and instances of train2017 and val2017, as mmdetection's ``CocoDataset`` reads it."""
+    categories: dict[str, list[tuple[int, str]]] = {}
     for split, official in SPLITS.items():
         if missing := missing_folder(root, split):
             yield missing
@@ -39,6 +40,9 @@ def check_coco(root: Path) -> Findings:
         except ValueError as problem:
             yield error(f"{path} is no whole JSON ({problem}); fetch it again")
             continue
+        if not isinstance(content, dict):
+            yield error(f"{path} holds a {type(content).__name__} and no object; fetch it again")
+            continue
         if lacking := [key for key in KEYS if not isinstance(content.get(key), list)]:
             yield error(f"{path} has no {', '.join(lacking)}; it is no instances file, fetch it")
             continue
@@ -46,12 +50,33 @@ def check_coco(root: Path) -> Findings:
         try:
             yield from _images(root / split, path, content["images"])
             yield from _annotations(path, content)
+            categories[path.name] = [(c["id"], c["name"]) for c in content["categories"]]
         except (KeyError, TypeError, ValueError) as problem:
             yield error(f"{path} has entries unlike COCO's ({problem!r}); fetch the file again")
+    yield from _same_categories(categories)
+
+
+def _same_categories(categories: dict[str, list[tuple[int, str]]]) -> Findings:
+    """A model numbers its classes by the order in which the file that it is trained on has them."""
+    if len(categories) == 2 and len({tuple(listed) for listed in categories.values()}) == 2:
+        (one, first), (other, second) = categories.items()
+        pairs = enumerate(zip(first, second, strict=False))
+        place = next((number for number, (a, b) in pairs if a != b), None)
+        differ = (
+            f"number {place + 1} is {first[place]} in one and {second[place]} in the other"
+            if place is not None
+            else f"{len(first)} in one and {len(second)} in the other"
+        )
+        yield error(
+            f"the categories of {one} and {other} differ: {differ}; a model's classes are numbered"
+            " by their order, write both alike"
+        )
 
 
 def _images(folder: Path, path: Path, images: list[Json]) -> Findings:
-    there = set(image_names(folder))
+    # file_name may hold subfolders, as the host reads it.
+    below = (Path(parent).relative_to(folder) for parent, _, _ in os.walk(folder, followlinks=True))
+    there = {(sub / name).as_posix() for sub in below for name in image_names(folder / sub)}
     listed = {image["file_name"] for image in images}
     if absent := listed - there:
         yield error(f"{path.name} lists images that {folder} lacks: {some_of(absent)}; fetch them")
@@ -71,17 +96,25 @@ def _images(folder: Path, path: Path, images: list[Json]) -> Findings:
 def _annotations(path: Path, content: Json) -> Findings:
     categories = {category["id"] for category in content["categories"]}
     if len(categories) != CATEGORIES:
-        yield error(
+        yield note(
             f"{path.name} has {len(categories)} categories, COCO has {CATEGORIES}: set"
             " num_classes of the heads and metainfo of the data sets, or fetch COCO's file"
         )
+    for key in ("id", "name"):
+        if len({category[key] for category in content["categories"]}) < len(content["categories"]):
+            yield error(f"{path.name}: two categories have the same {key}; give each its own")
+    if len({image["id"] for image in content["images"]}) < len(content["images"]):
+        yield error(f"{path.name}: two images have the same id; number them anew")
     images = {image["id"]: image for image in content["images"]}
-    problems: Counter[str] = Counter()
+    problems: dict[str, list[Any]] = {}
     for annotation in content["annotations"]:
         if problem := _problem(annotation, images, categories):
-            problems[problem] += 1
-    for problem, times in problems.items():
-        yield error(f"{path.name}: {times:,} instances {problem}; fetch the file again")
+            problems.setdefault(problem, []).append(annotation["id"])
+    for problem, ids in problems.items():
+        yield error(
+            f"{path.name}: {len(ids):,} instances {problem}, the first with id {ids[0]}; mend or"
+            " fetch the file"
+        )
     if times := len(content["annotations"]) - len({a["id"] for a in content["annotations"]}):
         yield error(f"{path.name}: {times:,} ids of instances occur twice; number them anew")
     yield note(f"{len(content['annotations']):,} instances in {path.name}")
@@ -94,6 +127,11 @@ def _problem(annotation: Json, images: dict[int, Json], categories: set[int]) ->
         return "belong to an image that is not listed"
     if annotation["category_id"] not in categories:
         return "have a category that is not listed"
+    if annotation["id"] == 0:
+        return "have the id 0, which COCO's evaluation takes for no match"
+    for key in ("iscrowd", "area"):
+        if key not in annotation:
+            return f"have no {key}, which mmdetection or COCO's evaluation reads"
     x, y, width, height = annotation["bbox"]
     # COCO's own boxes reach over the border by rounding, never by more than a pixel.
     if min(x, y) < -1 or x + width > image["width"] + 1 or y + height > image["height"] + 1:

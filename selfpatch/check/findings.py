@@ -67,9 +67,10 @@ def sample(things: Sequence[T], number: int = SAMPLES) -> list[T]:
 
 
 def image_names(folder: Path) -> list[str]:
-    """Names of the image files that lie directly in ``folder``, sorted."""
+    """Names of the image files that lie directly in ``folder``, sorted; not the hidden ones."""
     with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name.lower().endswith(EXTENSIONS))
+        names = (entry.name for entry in entries)
+        return sorted(n for n in names if n.lower().endswith(EXTENSIONS) and n[:2] != "._")
 
 
 def subfolders(folder: Path) -> list[str]:

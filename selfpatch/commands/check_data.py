@@ -39,7 +39,9 @@ def main(checks: Mapping[str, Check] = CHECKS) -> None:
             errors += finding.level == "error"
             print(f"{finding.level + ':':<7}{finding.text}", flush=True)
         if errors:
-            raise InputError(f"{args.dataset} in {args.folder} has {errors} errors, listed above")
+            raise InputError(
+                f"{args.dataset} in {args.folder} has {errors} error{'s' * (errors > 1)}, listed above"
+            )
     print(f"{args.dataset} in {args.folder} can be used")
 
 

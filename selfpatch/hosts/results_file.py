@@ -15,7 +15,7 @@ from mmengine.runner import BaseLoop, Runner
 from selfpatch.backbones.file import BackboneInfo, misfit
 from selfpatch.errors import InputError
 from selfpatch.hosts.host_backbone import HostBackbone
-from selfpatch.hosts.settings import data_of, test_settings, training_settings
+from selfpatch.hosts.settings import basic_datasets, data_of, test_settings, training_settings
 from selfpatch.models.distributed import unwrapped
 from selfpatch.results.file import TASKS, write_result
 from selfpatch.results.settings import UNKNOWN
@@ -60,6 +60,8 @@ class ResultsFile(Hook):
     def before_train(self, runner: Runner) -> None:
         """Note how this training is set."""
         check_normalisation(model_of(runner))
+        if isinstance(runner._val_loop, BaseLoop):
+            check_categories(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
         hours = self.before.get("hours", 0.0) if runner._resume else 0.0
         settings = training_settings(runner.cfg, runner.train_dataloader.dataset)
         self.before = {"hours": hours, "settings": settings}
@@ -136,6 +138,27 @@ def model_of(runner: Runner) -> Any:
     """The model that is run, be it for a test over several scales."""
     model = unwrapped(runner.model)
     return model.module if isinstance(model, BaseTTAModel) else model
+
+
+def check_categories(train: Any, val: Any) -> None:
+    """Raise InputError where two files of COCO's kind number equal categories differently.
+
+    A class is the place of its category in the file: a detector that is tested with another order
+    finds every object and names it wrong.
+    """
+    orders = [
+        (part.ann_file, list(part.cat_ids))
+        for dataset in (train, val)
+        for part in basic_datasets(dataset)
+        if hasattr(part, "cat_ids")
+    ]
+    for file, order in orders[1:]:
+        first, expected = orders[0]
+        if order != expected and set(order) == set(expected):
+            raise InputError(
+                f"{file} lists its categories in another order than {first} does ({order[:5]}"
+                f" and {expected[:5]} come first); write both alike"
+            )
 
 
 def check_normalisation(model: Any) -> None:

@@ -100,7 +100,12 @@ DAMAGES = [
     ("coco", remove(TRAIN), "instances_train2017.json does not exist"),
     ("coco", cut(TRAIN), "is no whole JSON"),
     ("coco", edit(lambda c: c.pop("annotations")), "has no annotations"),
-    ("coco", edit(lambda c: c["categories"].pop()), "has 79 categories"),
+    ("coco", edit(lambda c: c["categories"].pop()), "80 in the other"),
+    ("coco", edit(lambda c: c["categories"].reverse()), "number 1 is"),
+    ("coco", edit(lambda c: c["images"].append(c["images"][0])), "have the same id"),
+    ("coco", edit(lambda c: c["annotations"][0].update(id=0)), "have the id 0"),
+    ("coco", edit(lambda c: c["annotations"][0].pop("iscrowd")), "have no iscrowd"),
+    ("coco", edit(lambda c: c["annotations"][0].pop("area")), "have no area"),
     ("coco", edit(lambda c: c["annotations"][0].pop("bbox")), "entries unlike COCO's"),
     ("coco", edit(lambda c: c["annotations"][0].update(image_id=99)), "image that is not listed"),
     ("coco", edit(lambda c: c["annotations"][0].update(category_id=99)), "category that is not"),
@@ -135,6 +140,26 @@ def test_each_damage_is_found_once_and_named(name, damage, sentence, data):
     damage(data)
     (found,) = errors(name, data / name)
     assert sentence in found
+
+
+def test_categories_have_names_of_their_own(data):
+    edit(lambda c: c["categories"][1].update(name=c["categories"][0]["name"]))(data)
+    found = errors("coco", data / "coco")
+    assert any("two categories have the same name" in text for text in found)
+
+
+def test_a_sound_data_set_of_few_classes_in_subfolders_can_be_used(data):
+    for split in ("train2017", "val2017"):
+        path = data / f"coco/annotations/instances_{split}.json"
+        content = json.loads(path.read_text())
+        (data / "coco" / split / "inner").mkdir()
+        for image in content["images"]:
+            source = data / "coco" / split / image["file_name"]
+            image["file_name"] = f"inner/{image['file_name']}"
+            source.rename(data / "coco" / split / image["file_name"])
+        content["categories"].append({"id": 100, "name": "one more"})
+        path.write_text(json.dumps(content))
+    assert errors("coco", data / "coco") == []
 
 
 def test_the_folder_above_is_recognised(data):

@@ -226,6 +226,8 @@ def test_the_matched_dino_is_dinos_own_on_selfpatchs_views():
         "train_cfg.schedule.teacher_temp": [0.04, 0.07],
         "train_cfg.schedule.teacher_temp_warmup_epochs": 30,
         "model.objective.center_views": "global",
+        "model.trunk.class_token": True,
+        "model.trunk.final_norm": True,
     }
     assert {key: matched[key] for key in shared} == shared
 

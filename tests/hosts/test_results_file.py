@@ -13,7 +13,13 @@ from mmengine.runner import BaseLoop
 from selfpatch.errors import InputError
 from selfpatch.hosts import settings as host_settings
 from selfpatch.hosts.backbones import SelfPatchViT
-from selfpatch.hosts.results_file import ResultsFile, check_normalisation, measured, percent
+from selfpatch.hosts.results_file import (
+    ResultsFile,
+    check_categories,
+    check_normalisation,
+    measured,
+    percent,
+)
 from selfpatch.hosts.settings import data_of, training_settings
 from selfpatch.results.settings import flat
 from tests import ROOT
@@ -86,6 +92,19 @@ def test_training_data_may_lie_elsewhere():
     )
     assert one == other
     assert one != training_settings(cfg, Images("b.jpg"))
+
+
+def test_categories_in_another_order_end_a_training_before_its_first_step():
+    """Tested on such a file, a detector of 80.6 AP had 0.0."""
+
+    def data(*cat_ids: int) -> SimpleNamespace:
+        return SimpleNamespace(ann_file="instances.json", cat_ids=list(cat_ids))
+
+    check_categories(data(1, 2), data(1, 2))
+    check_categories(data(1, 2), SimpleNamespace(dataset=data(1, 2, 3)))
+    check_categories(SimpleNamespace(), SimpleNamespace())
+    with pytest.raises(InputError, match="lists its categories in another order than"):
+        check_categories(SimpleNamespace(datasets=[data(1, 2)]), data(2, 1))
 
 
 def test_the_metrics_of_a_task_of_ones_own_are_those_of_the_host():
