@@ -39,9 +39,8 @@ def main(checks: Mapping[str, Check] = CHECKS) -> None:
             errors += finding.level == "error"
             print(f"{finding.level + ':':<7}{finding.text}", flush=True)
         if errors:
-            raise InputError(
-                f"{args.dataset} in {args.folder} has {errors} error{'s' * (errors > 1)}, listed above"
-            )
+            count = f"{errors} errors" if errors > 1 else "an error"
+            raise InputError(f"{args.dataset} in {args.folder} has {count}, listed above")
     print(f"{args.dataset} in {args.folder} can be used")
 
 

@@ -60,7 +60,7 @@ class ImageFiles:
 
 
 def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
-    """Decode one file as RGB, upright; greyscale, CMYK, 16-bit and transparent images too.
+    """Decode one file as RGB, upright; greyscale, CMYK, deep and transparent images too.
 
     Args:
         file: Path or content.
@@ -70,9 +70,30 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image
         InputError: The file does not exist, is truncated or no image.
     """
     upright = ImageOps.exif_transpose(read_stored(file, name))
-    if upright.mode.startswith("I"):  # 16 bits per pixel, which convert() would cut off at 255
-        upright = Image.fromarray((np.asarray(upright) // 257).astype(np.uint8))
+    if upright.mode.startswith(("I", "F")):  # convert() would cut them off at 0 and 255
+        upright = Image.fromarray(in_8_bits(np.asarray(upright), name or str(file)))
     return upright.convert("RGB")
+
+
+def in_8_bits(values: np.ndarray, name: str) -> np.ndarray:
+    """The values of a deep or signed grey image (H, W) as uint8, in their order.
+
+    Whole numbers from 0 on fill 8, 12 or 16 bits, the fewest that hold them. Anything else, such as
+    tomography's signed numbers or floats, fills the range from its own least to its own greatest
+    value.
+
+    Raises:
+        InputError: A value is infinite or not a number.
+    """
+    values = values.astype(np.float64)
+    least, greatest = values.min(), values.max()
+    if not np.isfinite(values).all():
+        raise InputError(f"{name} holds values that are infinite or no numbers; replace them")
+    if least >= 0 and (values == np.floor(values)).all():
+        depth = next((top for top in (255, 4095, 65535) if greatest <= top), greatest)
+        least, greatest = 0.0, float(depth)
+    scaled = (values - least) * (255 / (greatest - least or 1.0))
+    return scaled.round().astype(np.uint8)
 
 
 def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:

@@ -1,5 +1,6 @@
 """Images as they are read from files."""
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
@@ -25,3 +26,34 @@ def test_an_image_is_turned_upright_unless_it_is_wanted_as_stored(tmp_path):
 def test_a_missing_image_is_named(tmp_path):
     with pytest.raises(InputError, match=r"a\.jpg does not exist"):
         read_image(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize(
+    ("values", "first", "last"),
+    [
+        (np.arange(-1024, 1025, dtype=np.int32), 0, 255),  # tomography
+        (np.arange(0, 4096, dtype=np.uint16), 0, 255),  # 12 bits
+        (np.arange(0, 2000, dtype=np.uint16), 0, 124),  # 12 bits that are not all used
+        (np.arange(0, 65536, 16, dtype=np.uint16), 0, 255),
+        (np.arange(10, 200, dtype=np.int32), 10, 199),  # 8 bits in a file of 32
+        (np.arange(0, 10**6, 10, dtype=np.int32), 0, 255),
+        (np.linspace(-0.5, 2.0, 1001, dtype=np.float32), 0, 255),
+    ],
+    ids=["signed", "12 bits", "12 bits, dark", "16 bits", "8 bits", "32 bits", "float"],
+)
+def test_deep_images_keep_the_order_of_their_values(values, first, last, tmp_path):
+    """Signed ones wrapped around, and 12 bits were black."""
+    Image.fromarray(values[None].repeat(2, axis=0)).save(tmp_path / "a.tif")
+    found = np.asarray(read_image(tmp_path / "a.tif"))
+    assert (found == found[:1, :, :1]).all()
+    row = found[0, :, 0].astype(int)
+    assert (row[0], row[-1]) == (first, last)
+    assert (np.diff(row) >= 0).all()
+
+
+def test_a_constant_deep_image_is_one_colour_and_one_without_numbers_is_named(tmp_path):
+    Image.fromarray(np.full((2, 2), -3.0, dtype=np.float32)).save(tmp_path / "a.tif")
+    assert not np.asarray(read_image(tmp_path / "a.tif")).any()
+    Image.fromarray(np.full((2, 2), np.nan, dtype=np.float32)).save(tmp_path / "b.tif")
+    with pytest.raises(InputError, match=r"b\.tif holds values that are infinite or no numbers"):
+        read_image(tmp_path / "b.tif")
