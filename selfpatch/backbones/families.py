@@ -25,13 +25,30 @@ def rename_vit(key: str, keys: Any) -> str:
 def describe_vit(state: State) -> dict[str, Any]:
     """Architecture of a ViT but for its heads, from its shapes; completes ``state`` in place.
 
-    A [CLS] token without a position, as in timm's models with registers, gets one of zeros.
+    A [CLS] token without a position gets one of zeros: in timm's models with registers, and in
+    DeiT III, which is known by its layer scale.
+
+    Raises:
+        InputError: The grid is not square, or nothing tells whether it is.
     """
     embed_dim, _, patch_size, _ = state["patch_embed.proj.weight"].shape
     class_token = "cls_token" in state
+    if "dist_token" in state:
+        raise InputError("it has a distillation token beside [CLS], which no trunk here has")
     positions = state["pos_embed"].reshape(1, -1, embed_dim)
-    if class_token and isqrt(positions.shape[1]) ** 2 == positions.shape[1]:
+    if class_token and is_square(positions.shape[1]):
+        if not {"register_tokens", "blocks.0.ls1.gamma"} & set(state):
+            raise InputError(
+                f"its {positions.shape[1]} positions are a square grid without one for [CLS], or"
+                " [CLS] and a grid that is not square, and nothing in it tells which; export it at"
+                " a square image size"
+            )
         positions = torch.cat([positions.new_zeros(1, 1, embed_dim), positions], dim=1)
+    if not is_square(positions.shape[1] - class_token):
+        raise InputError(
+            f"its {positions.shape[1]} positions are those of a grid that is not square; export it"
+            " at a square image size"
+        )
     state["pos_embed"] = positions
     architecture = {
         "family": "vit",
@@ -48,6 +65,11 @@ def describe_vit(state: State) -> dict[str, Any]:
     if "blocks.0.ls1.gamma" in state:
         architecture["layer_scale"] = True
     return architecture
+
+
+def is_square(number: int) -> bool:
+    """Whether a number is one's square."""
+    return isqrt(number) ** 2 == number
 
 
 def rename_swin(key: str, keys: Any) -> str:

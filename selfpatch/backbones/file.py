@@ -145,10 +145,26 @@ def read_file(
         wrapper = next((key for key in ("state_dict", "model") if key in content), None)
     if wrapper is None:
         return _read_foreign(path, content, num_heads, method)
-    state, found, report = _read_foreign(path, content[wrapper], num_heads, method)
+    inner, other = _network_of(content[wrapper], network)
+    state, found, report = _read_foreign(path, inner, num_heads, method)
+    if other:  # keys are reported as the file has them
+        report.used = {f"{network}.{key}": name for key, name in report.used.items()}
+        report.ignored = {f"{network}.{key}": reason for key, reason in report.ignored.items()}
     beside = [key for key in content if key != wrapper]
     report.ignored |= dict.fromkeys(beside, f"lies beside {wrapper!r}")
-    return state, found, report
+    report.ignored |= dict.fromkeys(other, "the other network")
+    return state, replace(found, network=network if other else found.network), report
+
+
+def _network_of(state: Any, network: str) -> tuple[Any, list[str]]:
+    """One network of a state dict that holds both below their names, as DINOv2's; and the rest."""
+    if not isinstance(state, dict) or not any(str(k).startswith(f"{network}.") for k in state):
+        return state, []
+    own = {k: v for k, v in state.items() if str(k).startswith(f"{network}.")}
+    return (
+        {key.removeprefix(f"{network}."): value for key, value in own.items()},
+        [key for key in state if key not in own],
+    )
 
 
 def load_backbone(
@@ -211,6 +227,12 @@ def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> N
     problems = misfit(state, trunk.state_dict())
     if problems:
         raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
+    wrong = [n for n, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    if wrong:
+        raise InputError(
+            f"{path} holds weights that are infinite or no numbers, in {wrong[0]} and"
+            f" {len(wrong) - 1} others; take an earlier checkpoint of that run"
+        )
     trunk.load_state_dict(state)
 
 

@@ -21,7 +21,7 @@ from selfpatch.models.vit import sine_cosine_positions
 
 @dataclass(frozen=True)
 class Method:
-    """How a training method stores its networks; ``module.`` before a key never matters.
+    """How a training method stores its networks; :data:`WRAPPERS` before a key never matter.
 
     Attributes:
         name: What results and tables call it.
@@ -102,6 +102,9 @@ METHODS = [
     Method("unknown", r"", {"backbone.": "", "": ""}),
 ]
 
+WRAPPERS = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model)\.)+")
+"""What data-parallel, compiled and sharded models, and modules around them, put before a key."""
+
 BESIDE_A_TRUNK = {
     r"head(_dist)?\.|fc\.|fc_norm\.": "classifier or projection head",
     r"mask_token$|masked_embed$": "stands in for masked patches",
@@ -139,7 +142,7 @@ def extract(
     Raises:
         InputError: There is no trunk of a known family, or nothing tells its heads.
     """
-    keys = {key: str(key).removeprefix("module.") for key in state}
+    keys = {key: WRAPPERS.sub("", str(key)) for key in state}
     layout = next(m for m in METHODS if any(re.match(m.known_by, key) for key in keys.values()))
     report, found = Report(method or layout.name), {}
     for key, inner in keys.items():

@@ -13,6 +13,7 @@ from selfpatch.backbones.file import (
     digest,
     load_backbone,
     read_backbone,
+    read_file,
     save_backbone,
 )
 from selfpatch.errors import InputError, exit_with_sentence
@@ -164,3 +165,69 @@ def test_an_input_error_ends_a_command_with_its_sentence_alone(capsys):
         command()
     assert exit_.value.code == 2
     assert capsys.readouterr().err == "error: x is missing; give one\n"
+
+
+def timm_like(positions: int, **more: torch.Tensor) -> dict[str, torch.Tensor]:
+    vit = build_trunk("vit_tiny", depth=1, class_token=True, final_norm=True)
+    return {**vit.state_dict(), "pos_embed": torch.randn(1, positions, 192), **more}
+
+
+@pytest.mark.parametrize(
+    ("positions", "sentence"),
+    [
+        (196, "nothing in it tells which; export it at a square image size"),  # 1 + 13 x 15
+        (1 + 12 * 15, "those of a grid that is not square"),
+    ],
+)
+def test_a_grid_that_may_not_be_square_is_refused(positions, sentence, tmp_path):
+    """1 + 13 x 15 positions were taken for 14 x 14 without [CLS], each one place too far."""
+    torch.save({"model": timm_like(positions)}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=sentence):
+        read_file(tmp_path / "c.pth", num_heads=3)
+
+
+def test_a_cls_token_without_a_position_is_known_by_registers_or_a_layer_scale(tmp_path):
+    scale = {f"blocks.0.ls{i}.gamma": torch.ones(192) for i in (1, 2)}
+    torch.save(timm_like(196, **scale), tmp_path / "c.pth")
+    state, info, _ = read_file(tmp_path / "c.pth", num_heads=3)
+    assert state["pos_embed"].shape == (1, 197, 192)
+    assert not state["pos_embed"][0, 0].any()
+    assert info.architecture["image_size"] == 224
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
+    state = timm_like(197)
+    state["blocks.0.mlp.fc1.bias"] = torch.full_like(state["blocks.0.mlp.fc1.bias"], value)
+    torch.save({"model": state}, tmp_path / "c.pth")
+    with pytest.raises(
+        InputError, match=r"weights that are infinite or no numbers, in blocks\.0\.mlp"
+    ):
+        load_backbone(tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
+def test_what_a_wrapper_puts_before_a_key_does_not_matter(prefix, tmp_path):
+    state = {f"{prefix}{name}": value for name, value in timm_like(197).items()}
+    torch.save({"state_dict": state}, tmp_path / "c.pth")
+    found, _, report = read_file(tmp_path / "c.pth", num_heads=3)
+    assert set(found) == {name.removeprefix(prefix) for name in state}
+    assert set(report.used) == set(state)
+
+
+@pytest.mark.parametrize("network", ["teacher", "student"])
+def test_a_file_with_both_networks_below_their_names_gives_the_one_that_is_asked_for(
+    network, tmp_path
+):
+    """DINOv2's training checkpoints hold both in one state dict, blocks in chunks."""
+    both = {name: timm_like(197) for name in ("teacher", "student")}
+    state = {
+        f"{name}.backbone.{key.replace('blocks.', 'blocks.0.')}": value
+        for name, own in both.items()
+        for key, value in own.items()
+    }
+    torch.save({"model": state, "iteration": 3}, tmp_path / "c.pth")
+    found, info, report = read_file(tmp_path / "c.pth", network, num_heads=3)
+    assert found["pos_embed"].equal(both[network]["pos_embed"])
+    assert info.network == network
+    assert set(report.used) | set(report.ignored) == {*state, "iteration"}

@@ -76,7 +76,7 @@ def test_no_checkpoint_is_one_sentence_and_nothing_of_it_is_run(tmp_path, comman
     [
         ("swinv2_tiny_window8_256", "its Swin is of another kind"),
         ("resnet18", "not one with 50 layers"),
-        ("deit_tiny_distilled_patch16_224", "left over dist_token"),
+        ("deit_tiny_distilled_patch16_224", "it has a distillation token"),
         ("vit_small_patch16_dinov3", "it holds no ViT"),
     ],
 )
