@@ -47,3 +47,9 @@ def test_other_jitter_and_interpolation_are_those_of_the_view():
     (colors,) = jitter.transforms
     assert crop.interpolation is InterpolationMode.BILINEAR
     assert (colors.contrast, colors.saturation) == ((0.7, 1.3), (0.5, 1.5))
+
+
+def test_a_view_that_says_no_more_is_dinos_local_one():
+    view = View(96, (0.05, 0.25))
+    assert (view.count, view.blur, view.solarize) == (1, 0.5, 0.0)
+    assert (view.color_jitter, view.interpolation) == ((0.4, 0.4, 0.2, 0.1), "bicubic")

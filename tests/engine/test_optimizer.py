@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from selfpatch.engine.optimizer import clip_all, clip_each
+from selfpatch.engine.optimizer import PretrainOptimWrapper, clip_all, clip_each
 
 
 def with_gradients(*gradients: list[float]) -> list[nn.Parameter]:
@@ -25,3 +25,27 @@ def test_clipping_all_scales_gradients_together():
     parameters = with_gradients([3.0], [4.0])
     assert float(clip_all(parameters, clip_norm=1.0)) == pytest.approx(5.0)
     assert [parameter.grad.item() for parameter in parameters] == pytest.approx([0.6, 0.8])
+
+
+def test_rates_and_clipping_by_the_names_that_a_config_gives():
+    parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, 2))]
+    groups = [
+        {"params": [parameters[0]], "decays": False},
+        {"params": [parameters[1]], "decays": True},
+    ]
+    wrapper = PretrainOptimWrapper(torch.optim.AdamW(groups), clip_norm=1.0, clip="all")
+    wrapper.set_rates(0.3, 0.2)
+    assert [group["lr"] for group in wrapper.param_groups] == [0.3, 0.3]
+    assert [group["weight_decay"] for group in wrapper.param_groups] == [0.0, 0.2]
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    wrapper.clip_gradients()
+    total = torch.cat([parameter.grad.flatten() for parameter in parameters]).norm()
+    assert float(total) == pytest.approx(1.0, rel=1e-4)
+
+
+def test_a_norm_of_zero_leaves_the_gradients():
+    for clip in (clip_each, clip_all):
+        parameters = with_gradients([3.0, 4.0])
+        assert float(clip(parameters, clip_norm=0.0)) == pytest.approx(5.0)
+        assert parameters[0].grad.tolist() == [3.0, 4.0]
