@@ -13,7 +13,7 @@ from torch import Tensor
 from davis_eval.features import extract, network_size, resolved, stride
 from davis_eval.propagation import propagate
 from davis_eval.run import DTYPES, Settings
-from davis_eval.sequences import read_frame
+from davis_eval.sequences import files_in_order, read_frame
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 
@@ -68,9 +68,7 @@ def read_video(folder: Path, name: str) -> PoseVideo:
     Raises:
         InputError: There are no frames, or no joints.
     """
-    frames = sorted((folder / "Rename_Images" / name).glob("*.png"))
-    if not frames:
-        raise InputError(f"{folder / 'Rename_Images' / name} holds no .png frame")
+    frames = files_in_order(folder / "Rename_Images" / name, (".png",))
     path = folder / "joint_positions" / name / "joint_positions.mat"
     try:
         positions = scipy.io.loadmat(path)["pos_img"]
@@ -78,6 +76,8 @@ def read_video(folder: Path, name: str) -> PoseVideo:
         raise InputError(f"{path} is missing or holds no joints (pos_img)") from None
     joints = np.asarray(positions, dtype=np.float64).transpose(2, 1, 0) - 1
     count = min(len(frames), len(joints))
+    if count < 2:
+        raise InputError(f"{name} has {count} annotated frame; tracking takes 2 or more")
     return PoseVideo(name, tuple(frames[:count]), joints[:count])
 
 

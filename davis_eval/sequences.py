@@ -70,7 +70,7 @@ def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
     Raises:
         InputError: A folder, the first mask or a frame is missing.
     """
-    frames = _numbered(davis / "JPEGImages" / resolution / name, (".jpg", ".jpeg", ".png"))
+    frames = files_in_order(davis / "JPEGImages" / resolution / name, (".jpg", ".jpeg", ".png"))
     masks = find_masks(davis, name, resolution)
     if masks[0].stem != frames[0].stem:
         first = masks[0].with_name(f"{frames[0].stem}.png")
@@ -131,8 +131,8 @@ def find_youtube_vos_sequence(folder: Path, name: str) -> Sequence:
     Raises:
         InputError: A folder is missing, or a mask has no frame.
     """
-    frames = _numbered(folder / "JPEGImages" / name, (".jpg", ".jpeg", ".png"))
-    masks = _numbered(folder / "Annotations" / name, (".png",))
+    frames = files_in_order(folder / "JPEGImages" / name, (".jpg", ".jpeg", ".png"))
+    masks = files_in_order(folder / "Annotations" / name, (".png",))
     check_frames_of(masks, frames)
     start = [frame.stem for frame in frames].index(masks[0].stem)
     used = frames[start:]
@@ -143,7 +143,7 @@ def find_masks(
     davis: Path, name: str, resolution: str = "480p", annotations: str = "Annotations"
 ) -> list[Path]:
     """The annotations of one sequence, in order."""
-    return _numbered(davis / annotations / resolution / name, (".png",))
+    return files_in_order(davis / annotations / resolution / name, (".png",))
 
 
 LAYOUTS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequence]]] = {
@@ -153,7 +153,7 @@ LAYOUTS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequ
 """Names of the videos of a folder, and the files of a video, by the folder's layout."""
 
 
-def _numbered(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
+def files_in_order(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
     """The files of a folder, in the order of the numbers in their names; hidden ones do not count.
 
     Raises:

@@ -148,13 +148,21 @@ def git_state() -> str:
 
 
 def newest(work_dir: str | os.PathLike[str]) -> list[Path]:
-    """The checkpoints of a run, the newest first."""
-    paths = [
-        path
+    """The checkpoints of a run, that of the greatest number first, whatever the files' times.
+
+    Only those of epochs and of iterations, which a run has after its interval was changed, cannot
+    be told by their numbers.
+    """
+    found = [
+        (match[1], int(match[2]), path)
         for path in Path(work_dir).glob("*.pth")
-        if re.fullmatch(r"(epoch|iter)_\d+\.pth", path.name)
+        if (match := re.fullmatch(r"(epoch|iter)_(\d+)\.pth", path.name))
     ]
-    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if len({unit for unit, _, _ in found}) > 1:
+        found.sort(key=lambda entry: entry[2].stat().st_mtime_ns)
+    else:
+        found.sort(key=lambda entry: entry[1])
+    return [path for _, _, path in reversed(found)]
 
 
 def find_checkpoint(work_dir: str) -> str | None:

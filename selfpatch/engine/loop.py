@@ -53,10 +53,9 @@ class PretrainLoop(EpochBasedTrainLoop):
     def run(self) -> torch.nn.Module:
         """Train; refuses a data set that does not fill one step."""
         if len(self.dataloader) == 0:
-            size, batch = len(self.dataloader.dataset), self.dataloader.batch_size
             raise InputError(
-                f"{size} images do not fill one step of {batch} per process;"
-                " lower total_batch_size or give more images"
+                f"{len(self.dataloader.dataset)} images do not fill one step of"
+                f" {self.runner.cfg.total_batch_size}; lower total_batch_size or give more images"
             )
         return super().run()
 

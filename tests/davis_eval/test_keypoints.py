@@ -13,6 +13,7 @@ from davis_eval.__main__ import main
 from davis_eval.keypoints import joint_labels, locate, pck, read_video, video_names
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.errors import InputError
 
 
 def test_joints_are_found_where_they_were_put():
@@ -52,6 +53,10 @@ def test_jhmdb_is_read_and_tracked(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*line.split(), "--json", str(tmp_path / "k.json")])
     main()
     assert json.loads((tmp_path / "k.json").read_text())["PCK@0.1"] == 1.0
+    single = joints[:, :, :1]
+    scipy.io.savemat(tmp_path / "joint_positions/wave/v/joint_positions.mat", {"pos_img": single})
+    with pytest.raises(InputError, match="wave/v has 1 annotated frame; tracking takes 2 or more"):
+        read_video(tmp_path, "wave/v")
     (tmp_path / "joint_positions/wave/v/joint_positions.mat").write_text("nothing")
     with pytest.raises(SystemExit):
         main()

@@ -1,5 +1,7 @@
 """Training checkpoints: which stay, which are refused, what they say of themselves."""
 
+import os
+
 import pytest
 import torch
 
@@ -56,3 +58,14 @@ def test_saving_between_accumulated_batches_is_refused(images, tmp_path):
     options = {**EVERY_STEP, **ACCUMULATED, "default_hooks.checkpoint.interval": 3}
     with pytest.raises(InputError, match="interval=3 iterations does not divide"):
         train("demo_dino.py", images, tmp_path, **options)
+
+
+def test_the_newest_checkpoint_has_the_greatest_number_whatever_the_files_times(tmp_path):
+    """Copied folders have the times of the copy."""
+    for age, number in enumerate((10, 2, 9)):
+        path = tmp_path / f"epoch_{number}.pth"
+        path.touch()
+        os.utime(path, (1000 + age, 1000 + age))
+    assert [path.stem for path in newest(tmp_path)] == ["epoch_10", "epoch_9", "epoch_2"]
+    (tmp_path / "iter_7.pth").touch()
+    assert newest(tmp_path)[0].stem == "iter_7"
