@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import read_backbone, save_backbone
+from selfpatch.engine.resuming import settings_of, take_up
 from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint, whole_weights
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import unwrapped
@@ -54,7 +55,12 @@ class Checkpoints(Hook):
                 f"default_hooks.checkpoint.interval={self.interval} iterations does not divide by"
                 f" optim_wrapper.accumulative_counts={accumulated}; make it a multiple"
             )
-        self.provenance = {"versions": installed_versions(), "git": git_state()}
+        self.provenance = {
+            "versions": installed_versions(),
+            "git": git_state(),
+            "settings": settings_of(runner),
+            "accumulative_counts": accumulated,
+        }
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -98,7 +104,9 @@ class Checkpoints(Hook):
             self.last = path
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Shard what was saved whole."""
+        """Take up a run where it stopped; shard what was saved whole."""
+        if runner._resume:
+            take_up(runner, checkpoint)
         model = unwrapped(runner.model)
         if is_sharded(model):
             scatter_checkpoint(checkpoint, model, runner.optim_wrapper.optimizer)
@@ -204,5 +212,5 @@ def damage_of(path: Path) -> str | None:
         return "it is not complete"
     except Exception as error:  # whatever a hostile or damaged pickle makes torch raise
         return f"it cannot be read safely: {type(error).__name__}"
-    missing = {"state_dict", "optimizer", "meta"} - set(content)
+    missing = {"state_dict", "optimizer", "meta", "selfpatch"} - set(content)
     return f"it lacks {', '.join(sorted(missing))}" if missing else None

@@ -10,6 +10,7 @@ import torch
 
 from selfpatch.backbones.file import digest
 from selfpatch.engine.checkpoints import newest
+from selfpatch.errors import InputError
 from tests import ROOT
 from tests.engine.tiny_pretraining import (
     ACCUMULATED,
@@ -34,12 +35,12 @@ MOBY_OPTIONS = {
 MOBY_OPTIONS.pop("model.objective.num_prototypes")
 
 
-def processes_of(programs, number: int, line: list[str]) -> list[Done]:
+def processes_of(programs, number: int, line: list[str], **env: str) -> list[Done]:
     """Run ``number`` processes that find each other as those of torchrun do."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    group = {"WORLD_SIZE": str(number), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    group = {**env, "WORLD_SIZE": str(number), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     waiting = [
         programs.start(*line, env={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(number)
@@ -65,14 +66,10 @@ def torchrun(programs, config, images, work_dir, options, processes) -> None:
 
 def killed(programs, config, images, work_dir, options, processes, kill_at: int) -> None:
     """Run until every process SIGKILLs itself, or misses one that did."""
-    loop = {
-        "custom_imports.imports": "[selfpatch.engine,tests.engine.killed_loop]",
-        "train_cfg.type": "KilledLoop",
-        "train_cfg.kill_at": kill_at,
-    }
+    loop = {"custom_imports.imports": "[selfpatch.engine,tests.engine.killed_loop]"}
     launcher = "pytorch" if processes > 1 else "none"
     line = arguments(config, images, work_dir, {**options, **loop}, launcher)
-    done = processes_of(programs, processes, line)
+    done = processes_of(programs, processes, line, KILL_AT=str(kill_at))
     assert -9 in [process.returncode for process in done], done[0].stderr[-2000:]
 
 
@@ -166,3 +163,64 @@ def test_a_run_in_low_precision_resumes_with_its_loss_scale(precision, images, t
     assert digest(found) == digest(expected)
     exact = weights(train("demo_selfpatch.py", images, tmp_path / "fp32"), "epoch_2.pth")
     assert digest(exact) != digest(expected)
+
+
+CHANGED = {"train_cfg.schedule.warmup_epochs": 0, "train_cfg.schedule.freeze_last_layer_epochs": 0}
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"total_batch_size": 8}, "trained with total_batch_size=4, and this run has 8"),
+        ({"train_cfg.schedule.lr": 1e-9}, "trained with train_cfg.schedule.lr=0.003, and this run"),
+        (
+            {"views.0.scale": (0.5, 1.0)},
+            r"with views.0.scale=\[0.25, 1.0\], and this run has \[0.5",
+        ),
+        ({"randomness.seed": 7}, "trained with randomness.seed=0, and this run has 7"),
+        (
+            {"optim_wrapper.precision": "bf16"},
+            "optim_wrapper.precision=fp32, and this run has bf16",
+        ),
+        ({"model.trunk.depth": 3}, "trained with model.trunk.depth=2, and this run has 3"),
+    ],
+)
+def test_a_run_is_not_taken_up_with_what_would_make_it_another(changed, sentence, images, tmp_path):
+    """A larger batch once resumed with no iteration left, and wrote a backbone as if finished."""
+    train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1, **CHANGED)
+    (tmp_path / "backbone.safetensors").unlink()
+    with pytest.raises(InputError, match=sentence):
+        train("demo_dino.py", images, tmp_path, resume=True, **{**CHANGED, **changed})
+    assert not (tmp_path / "backbone.safetensors").exists()
+
+
+def test_a_run_is_not_taken_up_on_other_images(images, tmp_path):
+    train("demo_dino.py", images, tmp_path / "run", train_cfg__max_epochs=1, **CHANGED)
+    fewer = tmp_path / "fewer"
+    shutil.copytree(images, fewer)
+    next(path for path in sorted(fewer.rglob("*")) if path.is_file()).unlink()
+    with pytest.raises(InputError, match="was trained with images=14, and this run has 13"):
+        train("demo_dino.py", fewer, tmp_path / "run", resume=True, **CHANGED)
+
+
+def test_a_longer_run_goes_on_from_a_shorter_one_and_says_so(images, tmp_path):
+    train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1, **CHANGED)
+    other = {"train_dataloader.num_workers": 1, "default_hooks.logger.interval": 2}
+    train("demo_dino.py", images, tmp_path, resume=True, **{**CHANGED, **other})
+    logs = "".join(path.read_text() for path in tmp_path.rglob("*.log"))
+    assert "the run goes on with train_cfg.max_epochs=2 in the place of 1" in logs
+    assert (tmp_path / "epoch_2.pth").exists()
+
+
+def test_a_run_may_be_taken_up_with_other_accumulation(images, tmp_path):
+    """Two batches a step after the first epoch, as with half the processes: the same steps."""
+    same = {**KEEP_ALL, "model.trunk.drop_path_rate": 0.0, "train_cfg.max_epochs": 3}
+    whole = train("demo_selfpatch.py", images, tmp_path / "whole", **same)
+    resumed = tmp_path / "resumed"
+    resumed.mkdir()
+    shutil.copy(whole / "epoch_1.pth", resumed)
+    train("demo_selfpatch.py", images, resumed, resume=True, **same, **ACCUMULATED)
+    expected, found = (weights(folder, "epoch_3.pth") for folder in (whole, resumed))
+    for name, value in expected.items():
+        if "attn.k.bias" not in name and "qkv.bias" not in name:
+            torch.testing.assert_close(found[name], value, atol=1e-5, rtol=0, msg=name)
