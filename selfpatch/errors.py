@@ -1,5 +1,7 @@
 """A mistake in the input -> one sentence and a non-zero exit."""
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -12,7 +14,11 @@ class InputError(Exception):
 
 @contextmanager
 def exit_with_sentence() -> Iterator[None]:
-    """Turn an :class:`InputError` into ``error: <sentence>`` on stderr and exit status 2."""
+    """Turn an :class:`InputError` into ``error: <sentence>`` on stderr and exit status 2.
+
+    So are faults of the machine, such as a full disk; a reader that closes the pipe, as ``head``
+    does, ends the command without a word.
+    """
     try:
         yield
     except InputError as error:
@@ -20,9 +26,42 @@ def exit_with_sentence() -> Iterator[None]:
         sentence = str(error).rsplit("InputError: ", 1)[-1].strip()
         print(f"error: {sentence}", file=sys.stderr)
         raise SystemExit(2) from None
+    except BrokenPipeError:
+        # Python would complain once more when it empties its buffers at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except OSError as error:
+        print(f"error: {fault(error)}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except MemoryError:
+        print("error: there is not enough memory; lower the batch or the workers", file=sys.stderr)
+        raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted; what was finished is kept", file=sys.stderr)
         raise SystemExit(130) from None
+
+
+REMEDIES = {
+    errno.ENOSPC: "the disk is full; free some space, and the same command goes on",
+    errno.EDQUOT: "the quota is used up; free some space, and the same command goes on",
+    errno.EROFS: "the file system is read-only; name another folder",
+    errno.EACCES: "it may not be read or written; change its rights or name another one",
+    errno.EPERM: "it may not be read or written; change its rights or name another one",
+    errno.ENOTDIR: "a part of the path is a file and no folder; name another one",
+    errno.EISDIR: "it is a folder and no file; name a file",
+    errno.EEXIST: "it is there already, as something else; name another one",
+    errno.ENOENT: "it does not exist; check the path",
+    errno.ENAMETOOLONG: "the name is too long; shorten it",
+    errno.EMFILE: "too many files are open; raise the limit (ulimit -n 4096) or use fewer workers",
+    errno.ENOMEM: "there is not enough memory; lower the batch or the workers",
+    errno.EIO: "the disk or the network drive does not answer; try again, or copy the data",
+}
+
+
+def fault(error: OSError) -> str:
+    """A fault of the machine as a sentence with the file and the remedy."""
+    remedy = REMEDIES.get(error.errno or 0, error.strerror or str(error))
+    return f"{error.filename}: {remedy}" if error.filename else remedy
 
 
 @contextmanager

@@ -17,6 +17,12 @@ from PIL import Image
 from selfpatch.data.images import EXTENSIONS, ImageFiles, read_image
 from selfpatch.errors import InputError
 
+END = 1024
+"""Bytes of zeros that end an archive."""
+
+MOST_PADDING = 2**20
+"""More zeros than these after the last image are no padding to whole records."""
+
 Entries = tuple[list[bytes], list[int], list[int]]
 """Names, offsets and sizes of a shard's images."""
 
@@ -74,7 +80,12 @@ def list_shards(pattern: str) -> list[str]:
 
 
 def index_shard(path: str) -> Entries:
-    """Where a shard's images lie."""
+    """Where a shard's images lie.
+
+    Raises:
+        InputError: It is no tar file, or not all of one: Python's reader takes a damaged header, or
+            the end of a file that was cut, for the end of the archive.
+    """
     names, offsets, sizes = [], [], []
     try:
         with tarfile.open(path, "r:") as shard:
@@ -83,10 +94,22 @@ def index_shard(path: str) -> Entries:
                     names.append(os.fsencode(member.name))
                     offsets.append(member.offset_data)
                     sizes.append(member.size)
+            end = shard.offset
     except tarfile.TarError as error:
         raise InputError(
             f"{path} is no whole, uncompressed tar file ({error}); unpack or fetch it again"
         ) from None
+    with open(path, "rb") as file:
+        file.seek(end)
+        rest = file.read(MOST_PADDING + 1)
+    if len(rest) < END or any(rest[:END]):
+        raise InputError(
+            f"{path} is damaged or cut at byte {end:,}, after {len(names):,} images; fetch it again"
+        )
+    if any(rest) or len(rest) > MOST_PADDING:
+        raise InputError(
+            f"{path} goes on after its end at byte {end:,}, as joined tar files do; keep them apart"
+        )
     return names, offsets, sizes
 
 

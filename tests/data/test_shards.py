@@ -64,3 +64,38 @@ def test_a_damaged_image_in_a_shard_is_named(tmp_path):
         shard.addfile(entry, io.BytesIO(b"1234"))
     with pytest.raises(InputError, match=r"a\.tar/x/1\.jpg cannot be read as an image"):
         open_images(str(tmp_path)).read(0)
+
+
+def headers(path) -> list[int]:
+    with tarfile.open(path) as shard:
+        return [member.offset for member in shard]
+
+
+def test_a_flipped_bit_in_any_header_is_noticed(shards, tmp_path):
+    """Python's reader takes it for the end of the archive: the images behind it are lost."""
+    path = tmp_path / "part-01.tar"
+    whole = path.read_bytes()
+    for offset in headers(path):
+        for place in (0, 60, 124, 130, 148, 300):  # name, digits, size, checksum, nothing
+            damaged = bytearray(whole)
+            damaged[offset + place] ^= 1
+            path.write_bytes(damaged)
+            with pytest.raises(InputError, match=r"part-01\.tar is"):
+                open_images(str(path))
+
+
+def test_a_shard_that_was_cut_anywhere_is_noticed(shards, tmp_path):
+    path = tmp_path / "part-01.tar"
+    whole = path.read_bytes()
+    end = max(headers(path)) + 1024  # where the last member's content ends, one block long
+    for length in range(600, end, 331):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"part-01\.tar is"):
+            open_images(str(path))
+
+
+def test_joined_shards_are_noticed(shards, tmp_path):
+    both = tmp_path / "both.tar"
+    both.write_bytes(b"".join((tmp_path / f"part-0{n}.tar").read_bytes() for n in range(2)))
+    with pytest.raises(InputError, match="goes on after its end at byte"):
+        open_images(str(both))
