@@ -4,6 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from selfpatch.results.file import TASKS
+from selfpatch.results.settings import flat
 from tests import ROOT
 from tests.host_configs import CONFIGS
 
@@ -125,3 +126,48 @@ def test_data_roots_come_from_the_environment(monkeypatch):
     segmentation = config("mmseg_configs/upernet_selfpatch-small_ade20k-128x128.py")
     for loader in ("train_dataloader", "val_dataloader", "test_dataloader"):
         assert segmentation[loader].dataset.data_root == "elsewhere/ade"
+
+
+@pytest.mark.parametrize(
+    ("variant", "of", "own"),
+    [
+        ("mmdet_configs/cascade-mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py",
+         "mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py", set()),
+        ("mmdet_configs/mask-rcnn_selfpatch-vit-b16_fpn_1x_coco.py",
+         "mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py", {"model.neck.in_channels"}),
+        ("mmdet_configs/mask-rcnn_selfpatch-vit-s8_fpn_1x_coco.py",
+         "mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py", set()),
+        ("mmdet_configs/mask-rcnn_selfpatch-vit-s16-8heads_fpn_1x_coco.py",
+         "mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py",
+         {"optim_wrapper.paramwise_cfg.custom_keys.pyramid.decay_mult"}),
+        *(
+            (f"mmseg_configs/{task}_selfpatch-{trunk}_{length}_ade20k-512x512.py",
+             f"mmseg_configs/{task}_selfpatch-vit-s16_{length}_ade20k-512x512.py", own)
+            for task, length, channels in (
+                ("upernet", "160k", {"model.decode_head.in_channels",
+                                     "model.auxiliary_head.in_channels"}),
+                ("semantic-fpn", "40k", {"model.neck.in_channels"}),
+                ("linear", "40k", {"model.decode_head.in_channels"}),
+            )
+            for trunk, own in (("vit-s8", set()), ("vit-b16", channels))
+        ),
+    ],
+)  # fmt: skip
+def test_a_trunk_of_another_size_is_trained_by_the_same_recipe(variant, of, own):
+    """Only the channels follow the trunk's width; test_building trains a step with them."""
+    sections = ("optim_wrapper", "param_scheduler", "train_dataloader", "val_dataloader",
+                "train_cfg", "auto_scale_lr", "model.neck", "model.decode_head",
+                "model.auxiliary_head")  # fmt: skip
+    one, other = (flat(config(name).to_dict()) for name in (variant, of))
+    differing = {
+        name
+        for name in {*one, *other}
+        if name.startswith(sections) and one.get(name, "none") != other.get(name, "none")
+    }
+    assert differing == own
+    width = {"vit-b16": 768}.get(variant.split("selfpatch-")[1].split("_")[0], 384)
+    for name in one:
+        if name.endswith("in_channels") and name.startswith(("model.neck", "model.decode_head")):
+            fpn = name == "model.decode_head.in_channels" and "semantic" in variant
+            found = one[name] if isinstance(one[name], list) else [one[name]]
+            assert set(found) == {256 if fpn else width}, name
