@@ -1,5 +1,6 @@
 """Backbone and sequences -> predicted masks on disk."""
 
+import hashlib
 import json
 import sys
 import time
@@ -149,12 +150,12 @@ class Stamp:
 
     Attributes:
         fingerprint: The backbone's, which covers weights and architecture.
-        frames: Folder of the frames, and their number.
+        inputs: SHA-256 of the frames' names and sizes in bytes and of the given masks' content.
         settings: Settings of features and propagation.
     """
 
     fingerprint: str
-    frames: tuple[str, int]
+    inputs: str
     settings: Settings
 
     def content(self) -> dict[str, Any]:
@@ -165,20 +166,33 @@ class Stamp:
 
 def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
     """The stamp of this video, backbone and settings."""
-    frames = (str(sequence.frames[0].parent.resolve()), len(sequence.frames))
-    return Stamp(info.fingerprint, frames, settings)
+    found = hashlib.sha256()
+    for frame in sequence.frames:
+        found.update(f"{frame.name} {frame.stat().st_size};".encode())
+    for mask in sequence.starts:
+        found.update(mask.name.encode() + mask.read_bytes())
+    return Stamp(info.fingerprint, found.hexdigest(), settings)
 
 
 def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
-    """Seconds that these masks took; None if they are not all there or not made of this."""
+    """Seconds that these masks took; None if they are not all there or not made of this.
+
+    A mask that cannot be read is not there.
+    """
     folder = out / sequence.name
     try:
         found = json.loads((folder / "finished.json").read_text())
         seconds = float(found.pop("seconds"))
     except (OSError, ValueError, KeyError, AttributeError):
         return None
-    whole = all((folder / f"{frame.stem}.png").is_file() for frame in sequence.frames)
-    return seconds if whole and found == wanted.content() else None
+    if found != wanted.content():
+        return None
+    try:
+        for frame in sequence.frames:
+            read_mask(folder / f"{frame.stem}.png")
+    except InputError:
+        return None
+    return seconds
 
 
 def mark_finished(out: Path, sequence: Sequence, made_of: Stamp, seconds: float) -> None:

@@ -9,10 +9,11 @@ from PIL import Image, ImageFilter
 
 from davis_eval.features import Reading
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.run import Settings, segment
+from davis_eval.run import Settings, mark_finished, seconds_spent, segment, stamp
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
 from selfpatch import build_trunk
+from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
 from tests.davis_eval.squares import SIZE, squares
 
@@ -204,3 +205,33 @@ def test_a_list_may_begin_with_a_byte_order_mark(tmp_path):
     (tmp_path / "ImageSets/2017/val.txt").write_bytes(b"\xff\xfev\x00")
     with pytest.raises(InputError, match="is not UTF-8 text"):
         read_names(tmp_path)
+
+
+def test_finished_masks_count_for_the_same_frames_and_first_mask_only(tmp_path):
+    draw(tmp_path, "v", squares(4, 1))
+    out = tmp_path / "out"
+    info, settings = BackboneInfo({}, "dino", "x", weights="w"), Settings()
+
+    def spent() -> float | None:
+        sequence = find_sequence(tmp_path, "v")
+        return seconds_spent(out, sequence, stamp(sequence, info, settings))
+
+    def finish() -> None:
+        track(tmp_path, "v", out)
+        sequence = find_sequence(tmp_path, "v")
+        mark_finished(out, sequence, stamp(sequence, info, settings), 3.0)
+
+    finish()
+    assert spent() == 3.0
+    (out / "v/00002.png").write_bytes(b"cut")
+    assert spent() is None
+    finish()
+    write_mask(tmp_path / "Annotations/480p/v/00000.png", squares(4, 2)[0])
+    assert spent() is None
+    finish()
+    Image.new("RGB", SIZE[::-1], "red").save(tmp_path / "JPEGImages/480p/v/00001.jpg")
+    assert spent() is None
+    finish()
+    other = BackboneInfo({}, "dino", "x", weights="another")
+    sequence = find_sequence(tmp_path, "v")
+    assert seconds_spent(out, sequence, stamp(sequence, other, settings)) is None
