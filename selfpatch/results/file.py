@@ -110,9 +110,11 @@ def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
     """Read results files; a folder stands for every ``results.json`` below it.
 
     Raises:
-        InputError: A path does not exist, or a file is no results file.
+        InputError: A path does not exist, a file is no results file, or two files disagree on how
+            one backbone was trained.
     """
     results = []
+    methods: dict[str, str] = {}
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(f"{path} does not exist; give a results.json or a folder with some")
@@ -123,6 +125,12 @@ def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
             except (ValueError, TypeError, KeyError) as error:
                 raise InputError(f"{file} is not a results file ({error})") from None
             results.append(result)
+            stated = result.backbone["fingerprint"], result.backbone["method"]
+            if stated[0] and methods.setdefault(*stated) != stated[1]:
+                raise InputError(
+                    f"{file} names a backbone {stated[1]} that another result names"
+                    f" {methods[stated[0]]}; one of the two files is wrong"
+                )
     return results
 
 
@@ -134,8 +142,13 @@ def check(result: Result) -> None:
     """
     for name in TASKS.get(result.task, result.metrics):
         value = result.metrics.get(name)
-        if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if value is not None and not (number and math.isfinite(value)):
             raise ValueError(f"its {name} is {value!r}")
+        if value is not None and result.task in TASKS and not 0 <= value <= 100:
+            raise ValueError(f"its {name} is {value!r}, and percents go from 0 to 100")
+    if result.task == "davis2017":
+        check_mean(*(result.metrics.get(name) for name in TASKS["davis2017"]))
     stated = result.backbone
     if not {"method", "fingerprint", "weights", "architecture"} <= set(stated):
         raise ValueError("its backbone has no method, fingerprint, weights or architecture")
@@ -146,6 +159,14 @@ def check(result: Result) -> None:
         raise ValueError("it does not say what its data hold")
     if not isinstance(result.settings, dict) or not isinstance(result.hours, int | float):
         raise ValueError("its settings or hours are missing")
+
+
+def check_mean(both: float | None, region: float | None, boundary: float | None) -> None:
+    """Raise ValueError where J&F is not the mean of J and F."""
+    if both is None or region is None or boundary is None:
+        return
+    if not math.isclose(both, (region + boundary) / 2, abs_tol=1e-6):
+        raise ValueError(f"its J&F-Mean is {both}, and not the mean of {region} and {boundary}")
 
 
 def device_name() -> str:

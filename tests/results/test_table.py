@@ -224,6 +224,34 @@ def test_a_file_whose_fingerprint_and_architecture_disagree_is_refused(tmp_path)
         read_results([tmp_path])
 
 
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"metrics": {"mIoU": 101.0}}, "its mIoU is 101.0, and percents go from 0 to 100"),
+        ({"metrics": {"mIoU": -0.1}}, "percents go from 0 to 100"),
+        ({"metrics": {"mIoU": True}}, "its mIoU is True"),
+        ({"metrics": {"mIoU": float("nan")}}, "its mIoU is nan"),
+        (
+            {"task": "davis2017", "metrics": {"J&F-Mean": 60.0, "J-Mean": 60.0, "F-Mean": 50.0}},
+            "its J&F-Mean is 60.0, and not the mean of 60.0 and 50.0",
+        ),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(changes, sentence, tmp_path):
+    (tmp_path / "results.json").write_text(json.dumps(asdict(result(**changes))))
+    with pytest.raises(InputError, match=sentence):
+        read_results([tmp_path])
+
+
+def test_one_backbone_has_one_method(tmp_path):
+    for number, method in enumerate(("dino", "mocov3")):
+        path = tmp_path / str(number) / "results.json"
+        path.parent.mkdir()
+        path.write_text(json.dumps(asdict(result(method=method))))
+    with pytest.raises(InputError, match="names a backbone mocov3 that another result names dino"):
+        read_results([tmp_path])
+
+
 @pytest.mark.parametrize("content", [None, "no json", "{}"])
 def test_the_tool_answers_a_bad_file_with_one_sentence(tmp_path, content, programs):
     path = tmp_path / "results.json"
