@@ -27,7 +27,7 @@ from davis_eval.run import DTYPES, Settings
 from davis_eval.scores import ObjectScores, score, summary, write_scores
 from davis_eval.sequences import LAYOUTS, read_names
 from davis_eval.workers import Job, segment_all
-from selfpatch.atomic import atomic_write
+from selfpatch.atomic import atomic_write, one_run_in
 from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.models.trunks import Trunk
@@ -117,15 +117,16 @@ def run(args: argparse.Namespace) -> list[str]:
         args.overwrite, max(min(args.workers, len(names)), 1),
     )  # fmt: skip
     failures, seconds = [], 0.0
-    for outcome in segment_all(job, names):
-        seconds += outcome.seconds
-        if outcome.error is not None:
-            failures.append(outcome.name)
-            print(f"{outcome.name:<20} failed: {outcome.error}", file=sys.stderr)
-        elif outcome.finished_before:
-            print(f"{outcome.name:<20} finished before")
-        elif job.workers > 1:
-            print(f"{outcome.name:<20} done")
+    with one_run_in(args.out):
+        for outcome in segment_all(job, names):
+            seconds += outcome.seconds
+            if outcome.error is not None:
+                failures.append(outcome.name)
+                print(f"{outcome.name:<20} failed: {outcome.error}", file=sys.stderr)
+            elif outcome.finished_before:
+                print(f"{outcome.name:<20} finished before")
+            elif job.workers > 1:
+                print(f"{outcome.name:<20} done")
     if args.layout != "davis":
         print(f"\nmasks: {args.out} (this layout has no truth to score them with)")
         return failures

@@ -1,11 +1,16 @@
-"""Bytes -> a file that is either complete or not there."""
+"""Bytes -> a file that is complete or not there, in a folder that one run at a time writes to."""
 
+import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""Names of the files that :func:`atomic_write` has not finished."""
 
 
 @contextmanager
@@ -27,6 +32,32 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "wb") -> Iterator[IO[
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def one_run_in(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep a folder to this process, and remove what one that was killed has not finished in it.
+
+    The lock is the system's and ends with the process, however it ends. Where a file system has no
+    locks, nothing is kept.
+
+    Raises:
+        BlockingIOError: Another process writes to the folder.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BlockingIOError(error.errno, "another run writes to it", str(folder)) from None
+        except OSError:
+            pass  # a network drive without locks
+        else:
+            for path in folder.rglob(".*"):
+                if TEMPORARY.fullmatch(path.name) and path.is_file():
+                    path.unlink()
+        yield
 
 
 def _umask() -> int:

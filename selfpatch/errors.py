@@ -54,6 +54,7 @@ REMEDIES = {
     errno.ENAMETOOLONG: "the name is too long; shorten it",
     errno.EMFILE: "too many files are open; raise the limit (ulimit -n 4096) or use fewer workers",
     errno.ENOMEM: "there is not enough memory; lower the batch or the workers",
+    errno.EAGAIN: "another run writes to it; wait for its end, or name another folder",
     errno.EIO: "the disk or the network drive does not answer; try again, or copy the data",
 }
 

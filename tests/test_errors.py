@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from selfpatch.atomic import atomic_write
+from selfpatch.atomic import atomic_write, one_run_in
 from selfpatch.errors import exit_with_sentence
 from tests import ROOT
 
@@ -78,3 +78,24 @@ def test_a_reader_that_has_enough_ends_a_command_quietly():
         done.stdout.close()
         assert done.stderr.read() == b""
     assert done.returncode == 0
+
+
+def test_a_second_run_in_a_folder_is_refused_and_one_after_a_kill_finds_it_clean(tmp_path, capsys):
+    program = (
+        "import os, signal, sys\nfrom selfpatch.atomic import atomic_write, one_run_in\n"
+        f"with one_run_in({str(tmp_path)!r}), atomic_write({str(tmp_path / 'a' / 'x.pth')!r}):\n"
+        "    print('here', flush=True)\n    sys.stdin.read()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, **pipes) as first:
+        assert first.stdout
+        assert first.stdin
+        first.stdout.readline()
+        with pytest.raises(SystemExit), exit_with_sentence(), one_run_in(tmp_path):
+            pass
+        assert f"error: {tmp_path}: another run writes to it" in capsys.readouterr().err
+        first.stdin.close()
+    assert len(list((tmp_path / "a").iterdir())) == 1
+    with one_run_in(tmp_path):
+        assert list((tmp_path / "a").iterdir()) == []

@@ -4,14 +4,16 @@ import difflib
 import inspect
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist
+from mmengine.dist import init_dist, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from selfpatch.atomic import one_run_in
 from selfpatch.engine.checkpoints import find_checkpoint, newest
 from selfpatch.engine.runner import PretrainRunner
 from selfpatch.errors import InputError, config_errors_as_sentences
@@ -33,19 +35,25 @@ def pretrain(cfg: Config, resume: bool = False) -> None:
     """
     with config_errors_as_sentences(cfg.filename):
         start_processes(cfg.launcher)
-        if resume:
-            cfg.load_from = find_checkpoint(cfg.work_dir)
-            cfg.resume = cfg.load_from is not None
-        elif newest(cfg.work_dir):
-            raise InputError(
-                f"{cfg.work_dir} holds checkpoints of an earlier run;"
-                " add --resume or name another --work-dir"
-            )
-        PretrainRunner.from_cfg(cfg).train()
+        with one_run_in(cfg.work_dir) if is_main_process() else nullcontext():
+            train(cfg, resume)
     if torch.distributed.is_initialized():
         # A process that left before the others would break their connections.
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
+
+
+def train(cfg: Config, resume: bool) -> None:
+    """Train in this process, alone or as one of several."""
+    if resume:
+        cfg.load_from = find_checkpoint(cfg.work_dir)
+        cfg.resume = cfg.load_from is not None
+    elif newest(cfg.work_dir):
+        raise InputError(
+            f"{cfg.work_dir} holds checkpoints of an earlier run;"
+            " add --resume or name another --work-dir"
+        )
+    PretrainRunner.from_cfg(cfg).train()
 
 
 def evaluations(

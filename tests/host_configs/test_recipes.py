@@ -171,3 +171,15 @@ def test_a_trunk_of_another_size_is_trained_by_the_same_recipe(variant, of, own)
             fpn = name == "model.decode_head.in_channels" and "semantic" in variant
             found = one[name] if isinstance(one[name], list) else [one[name]]
             assert set(found) == {256 if fpn else width}, name
+
+
+def test_the_multi_scale_test_has_the_hosts_six_scales_and_mirror_images():
+    """mmsegmentation, configs/_base_/datasets/ade20k.py; there as factors of the same size."""
+    cfg = config("mmseg_configs/upernet_selfpatch-vit-s16_160k_ade20k-512x512.py")
+    resizes, flips, *_ = cfg.tta_pipeline[1].transforms
+    ratios = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+    assert [step.scale for step in resizes] == [(int(2048 * r), int(512 * r)) for r in ratios]
+    assert all(step.keep_ratio for step in resizes)
+    assert [(flip.prob, flip.direction) for flip in flips] == [
+        (0.0, "horizontal"), (1.0, "horizontal")
+    ]  # fmt: skip
