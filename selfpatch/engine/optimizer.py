@@ -33,7 +33,7 @@ class PretrainOptimWrapper(OptimWrapper):
     def __init__(
         self,
         optimizer: torch.optim.Optimizer,
-        clip_norm: float = 3.0,
+        clip_norm: float,
         clip: str = "each",
         precision: str = "fp32",
         last_layer: tuple[nn.Parameter, ...] = (),

@@ -49,3 +49,10 @@ def test_a_norm_of_zero_leaves_the_gradients():
         parameters = with_gradients([3.0, 4.0])
         assert float(clip(parameters, clip_norm=0.0)) == pytest.approx(5.0)
         assert parameters[0].grad.tolist() == [3.0, 4.0]
+
+
+def test_a_gradient_as_small_as_dinos_epsilon_is_halved():
+    """facebookresearch/dino, utils.py, clip_gradients: clip / (norm + 1e-6)."""
+    parameters = with_gradients([1e-6])
+    clip_each(parameters, clip_norm=1e-6)
+    assert parameters[0].grad.item() == pytest.approx(0.5e-6, rel=1e-4)

@@ -233,6 +233,33 @@ def test_the_matched_dino_is_dinos_own_on_selfpatchs_views():
 
 
 @pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        *(
+            (name, {
+                "train_cfg.schedule.teacher_temp": [0.04, 0.04],
+                "train_cfg.schedule.teacher_temp_warmup_epochs": 0,
+                "train_cfg.schedule.freeze_last_layer_epochs": 0,
+            })
+            for name in ("selfpatch-moby_vit-s16_8xb64-300e_in1k",
+                         "selfpatch-moby_swin-t_8xb64-300e_in1k",
+                         "selfpatch-mocov3_vit-s16_8xb512-300e_in1k")
+        ),
+        *(
+            (name, {"model.trunk.class_token": False, "model.trunk.final_norm": False})
+            for name in ("selfpatch-moby_vit-s16_8xb64-300e_in1k",
+                         "selfpatch-mocov3_vit-s16_8xb512-300e_in1k")
+        ),
+        ("selfpatch_vit-s8_8xb128-200e_in1k", {"model.trunk.patch_size": 8}),
+        ("selfpatch-ablation_vit-s16_8xb128-100e_in1k", {"train_cfg.max_epochs": 100}),
+    ],
+)  # fmt: skip
+def test_what_is_ours_in_a_config_is_what_its_head_and_the_page_of_joins_say(name, values):
+    found = recipe(name)
+    assert {key: found.get(key) for key in values} == values
+
+
+@pytest.mark.parametrize(
     ("variant", "size"),
     [
         ("vit_tiny", (192, 12, 3)),  # facebookresearch/deit, models.py

@@ -183,3 +183,14 @@ def test_the_multi_scale_test_has_the_hosts_six_scales_and_mirror_images():
     assert [(flip.prob, flip.direction) for flip in flips] == [
         (0.0, "horizontal"), (1.0, "horizontal")
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_recipe_says_how_many_images_its_learning_rate_is_for(path):
+    """8 GPUs of one image in the paper's COCO recipe, of two in Swin's and mmdetection's."""
+    expected = {"mmseg_configs": 16, "mmdet_configs": 8}[path.parent.name]
+    if "vitdet" in path.stem:
+        expected = 64
+    elif "selfpatch-swin" in path.stem or "selfpatch-r50" in path.stem:
+        expected = 16
+    assert Config.fromfile(path).auto_scale_lr.base_batch_size == expected

@@ -176,6 +176,7 @@ def test_vitdets_images_are_jittered_in_scale_and_cropped():
     path = ROOT / "mmdet_configs/vitdet_selfpatch-vit-s16_lsj-100e_coco.py"
     steps = Config.fromfile(path, import_custom_modules=False).train_dataloader.dataset.pipeline
     by_type = {step.pop("type"): step for step in steps}
+    assert by_type["LoadAnnotations"] == {"with_bbox": True, "with_mask": True}
     assert by_type["RandomResize"] == {
         "scale": (1024, 1024), "ratio_range": (0.1, 2.0), "keep_ratio": True
     }  # fmt: skip

@@ -62,4 +62,6 @@ def test_a_vits_last_block_is_tracked_with_and_the_third_stage_of_a_swin_or_resn
     vit = build_trunk("vit_tiny", depth=3)
     assert (vit.correspondence_layer, vit.num_layers) == (2, 3)
     assert build_trunk("swin_tiny").correspondence_layer == 2
-    assert build_trunk("resnet50").correspondence_layer == 2
+    resnet = build_trunk("resnet50")
+    assert (resnet.correspondence_layer, resnet.patch_size, resnet.num_layers) == (2, 32, 4)
+    assert (resnet.layer_dims, resnet.layer_strides) == ((256, 512, 1024, 2048), (4, 8, 16, 32))
