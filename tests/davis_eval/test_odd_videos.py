@@ -235,3 +235,31 @@ def test_finished_masks_count_for_the_same_frames_and_first_mask_only(tmp_path):
     other = BackboneInfo({}, "dino", "x", weights="another")
     sequence = find_sequence(tmp_path, "v")
     assert seconds_spent(out, sequence, stamp(sequence, other, settings)) is None
+
+
+@pytest.mark.parametrize(("count", "fits"), [(32, True), (33, False)])
+def test_a_grey_mask_holds_at_most_32_objects(count, fits, tmp_path):
+    mask = np.arange(count + 1, dtype=np.uint8).repeat(4)[None].repeat(5, axis=0)
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    if fits:
+        assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
+    else:
+        with pytest.raises(InputError, match="holds 33 grey values"):
+            read_mask(tmp_path / "m.png")
+
+
+@pytest.mark.parametrize(("thin", "wide", "fits"), [(3, 0, True), (4, 3, False), (4, 4, True)])
+def test_three_thin_objects_or_as_many_wide_ones_make_labels(thin, wide, fits, tmp_path):
+    """More than three without an inside, and more than half of all, are a soft edge."""
+    widths = [1] * thin + [4] * wide
+    mask = np.zeros((8, 60), dtype=np.uint8)
+    left = 3
+    for label, width in enumerate(widths, start=1):
+        mask[:, left : left + width] = label
+        left += width
+    Image.fromarray(mask).save(tmp_path / "m.png")
+    if fits:
+        assert np.array_equal(read_mask(tmp_path / "m.png"), mask)
+    else:
+        with pytest.raises(InputError, match="soft edges or a picture"):
+            read_mask(tmp_path / "m.png")

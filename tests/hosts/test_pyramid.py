@@ -55,3 +55,17 @@ def test_vitdets_neck_has_each_level_for_itself_and_one_more():
     ]
     assert levels[2].equal(levels[1][..., ::2, ::2])
     assert neck([torch.zeros_like(maps[0]), maps[1]])[1].equal(levels[1])
+
+
+def test_the_necks_convolutions_are_detectron2s():
+    """facebookresearch/detectron2, modeling/backbone/vit.py, SimpleFeaturePyramid: no bias."""
+    neck = SimplePyramid([8])
+    assert [
+        (layer.kernel_size, layer.out_channels, layer.bias)
+        for layer in neck.levels[0]
+        if isinstance(layer, nn.Conv2d)
+    ] == [((1, 1), 256, None), ((3, 3), 256, None)]
+
+
+def test_a_level_that_is_resized_has_nothing_to_train():
+    assert list(ToStride(4, 14, 4, {"type": "BN"}).parameters()) == []
