@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.runner import Runner
 
+from selfpatch.data.views import MultiViewDataset
 from selfpatch.errors import InputError
 from selfpatch.results.file import described_data
 from selfpatch.results.settings import Settings, flat
@@ -22,10 +23,12 @@ MEANT = ("train_cfg.max_epochs",)
 
 def settings_of(runner: Runner) -> Settings:
     """All that a run depends on: its recipe, its seed, and what images it has."""
-    images = runner.train_dataloader.dataset.images
-    names = (images.name(number).rsplit("/", 1)[-1] for number in range(len(images)))
-    data = described_data("", names, "images")
     recipe = {n: v for n, v in flat(runner.cfg.to_dict()).items() if not FREE.search(n)}
+    dataset = runner.train_dataloader.dataset
+    if not isinstance(dataset, MultiViewDataset):  # one of a user's own, which has no files
+        return {**recipe, "images": len(dataset)}
+    names = (dataset.images.name(i).rsplit("/", 1)[-1] for i in range(len(dataset)))
+    data = described_data("", names, "images")
     return {**recipe, "images": data["count"], "names of the images": data["names"]}
 
 
