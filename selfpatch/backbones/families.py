@@ -53,7 +53,7 @@ def describe_vit(state: State) -> dict[str, Any]:
     architecture = {
         "family": "vit",
         "embed_dim": embed_dim,
-        "depth": 1 + max(int(m[1]) for m in map(re.compile(r"blocks\.(\d+)").match, state) if m),
+        "depth": counted({int(m[1]) for m in map(re.compile(r"blocks\.(\d+)").match, state) if m}),
         "patch_size": patch_size,
         "image_size": isqrt(positions.shape[1] - class_token) * patch_size,
         "mlp_ratio": state["blocks.0.mlp.fc1.weight"].shape[0] / embed_dim,
@@ -65,6 +65,13 @@ def describe_vit(state: State) -> dict[str, Any]:
     if "blocks.0.ls1.gamma" in state:
         architecture["layer_scale"] = True
     return architecture
+
+
+def counted(numbers: set[int]) -> int:
+    """How many blocks or stages there are; raises ValueError unless they are numbered from 0 on."""
+    if numbers != set(range(len(numbers))):
+        raise ValueError(f"{len(numbers)} blocks or stages, the last of them number {max(numbers)}")
+    return len(numbers)
 
 
 def is_square(number: int) -> bool:
@@ -88,7 +95,7 @@ def describe_swin(state: State) -> dict[str, Any]:
         for key in state
         if (m := re.match(r"layers\.(\d+)\.blocks\.(\d+)\.attn\.relative_position_bias_table", key))
     }
-    stages = range(1 + max(stage for stage, _ in tables))
+    stages = range(counted({stage for stage, _ in tables}))
     window_size = (isqrt(tables[0, 0][0]) + 1) // 2
     return {
         "family": "swin",

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -49,6 +50,12 @@ class BackboneInfo:
     network: str = ""
     recipe: str = ""
     weights: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for a value of another type, as a damaged file may have."""
+        texts = (self.method, self.source, self.network, self.recipe, self.weights)
+        if not isinstance(self.architecture, dict) or not all(isinstance(t, str) for t in texts):
+            raise TypeError("a value of another type")
 
     @property
     def fingerprint(self) -> str:
@@ -122,12 +129,21 @@ def read_file(
         method: How it was trained, for files that do not say.
 
     Raises:
-        InputError: The file is missing, is no checkpoint, holds no trunk of a known kind, or does
-            not say how many heads it has.
+        InputError: The file is missing, is no checkpoint, holds no trunk of a known kind, does not
+            say how many heads it has, or its weights are not those of the trunk it describes.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; give a backbone file or a checkpoint")
+    state, info, report = _read(path, network, num_heads, method)
+    check_weights(path, info.architecture, trunk_weights(state))
+    return state, replace(info, weights=info.weights or digest(state)), report
+
+
+def _read(
+    path: Path, network: str, num_heads: int | None, method: str | None
+) -> tuple[State, BackboneInfo, Report]:
+    """What a file holds, whatever kind it is of."""
     content: dict[str, Any]
     if path.suffix == ".safetensors":
         content, info = _read_safetensors(path)
@@ -172,15 +188,13 @@ def load_backbone(
 ) -> tuple[Trunk, BackboneInfo]:
     """Build the trunk that a file describes, with its weights, in evaluation mode."""
     state, info = read_backbone(path)
-    return _built(info, state, path, device), info
+    return trunk_of(info, state, device), info
 
 
-def _built(
-    info: BackboneInfo, state: State, path: str | os.PathLike[str], device: str | torch.device
-) -> Trunk:
+def trunk_of(info: BackboneInfo, state: State, device: str | torch.device = "cpu") -> Trunk:
     """The trunk of a file that was read, on a device, in evaluation mode."""
     trunk = trunk_from(info.architecture)
-    load_strictly(trunk, state, path)
+    trunk.load_state_dict(trunk_weights(state))
     try:
         return trunk.to(device).eval()
     except (RuntimeError, AssertionError) as error:
@@ -200,7 +214,7 @@ def load_features(
         Images (B, 3, H, W) -> (B, D) and (B, N, D); and what the backbone is.
     """
     state, info = read_backbone(path)
-    trunk = _built(info, state, path, device)
+    trunk = trunk_of(info, state, device)
     summary = {
         name.removeprefix(SUMMARY): value
         for name, value in state.items()
@@ -221,19 +235,42 @@ def trunk_weights(state: State) -> State:
     return {name: value for name, value in state.items() if not name.startswith(SUMMARY)}
 
 
-def load_strictly(trunk: Trunk, state: State, path: str | os.PathLike[str]) -> None:
-    """Load a trunk's weights or raise one sentence that lists what does not match."""
-    state = trunk_weights(state)
-    problems = misfit(state, trunk.state_dict())
-    if problems:
+def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> None:
+    """Refuse weights that are not those of the trunk that their file describes, or no numbers.
+
+    The trunk is built without memory, and only if it is no deeper than there are weights: a small
+    file may state a trunk of any depth.
+    """
+    try:
+        depths = architecture.get("depths", architecture.get("depth", 0))
+        depth = int(np.sum(depths))
+        if depth > len(weights):
+            raise ValueError(f"{depth} blocks, and {len(weights)} weights")
+        with torch.device("meta"):
+            trunk = trunk_from(architecture)
+        if not (np.isfinite([trunk.mean, trunk.std]).all() and min(trunk.std) > 0):
+            raise ValueError(f"mean {trunk.mean} and std {trunk.std}")
+    except Exception as error:  # whatever a constructor does with values of any kind
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path} describes no trunk that can be built ({reason[:200]})") from None
+    if problems := misfit(weights, trunk.state_dict()):
         raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
-    wrong = [n for n, v in state.items() if v.is_floating_point() and not v.isfinite().all()]
+    wrong = [n for n, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]
     if wrong:
         raise InputError(
             f"{path} holds weights that are infinite or no numbers, in {wrong[0]} and"
             f" {len(wrong) - 1} others; take an earlier checkpoint of that run"
         )
-    trunk.load_state_dict(state)
+
+
+def check_stored(path: Path, state: dict[str, Any]) -> None:
+    """Refuse weights that are far larger than their file, in which one number stands for many.
+
+    A few may lie there once and have several names.
+    """
+    stored, size = sum(v.nbytes for v in state.values() if torch.is_tensor(v)), path.stat().st_size
+    if stored > 4 * size:
+        raise InputError(f"{path} of {size:,} bytes states weights of {stored:,}; save it anew")
 
 
 def misfit(given: State, wanted: State, most: int = 8) -> str:
@@ -273,23 +310,25 @@ def _read_own(
 ) -> tuple[State, BackboneInfo, Report]:
     """A training checkpoint; the aggregation head's norm becomes the trunk's."""
     own, trunk = content["selfpatch"], {}
-    report = Report(own["method"])
     prefixes = {
         f"{network}.trunk.": "",
         f"{network}.aggregation_head.norm.": "norm.",
         f"{network}.aggregation_head.": SUMMARY,
     }
-    for key, value in content["state_dict"].items():
-        prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
-        if prefix is None:
-            report.ignored[key] = "head, other network or state of a loss"
-        else:
-            report.used[key] = prefixes[prefix] + key.removeprefix(prefix)
-            trunk[report.used[key]] = value
-    architecture = {**own["architecture"], "final_norm": "norm.weight" in trunk}
-    info = BackboneInfo(
-        architecture, own["method"], path.name, network, own["recipe"], digest(trunk)
-    )
+    try:
+        report = Report(own["method"])
+        check_stored(path, content["state_dict"])
+        for key, value in content["state_dict"].items():
+            prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
+            if prefix is None:
+                report.ignored[key] = "head, other network or state of a loss"
+            else:
+                report.used[key] = prefixes[prefix] + key.removeprefix(prefix)
+                trunk[report.used[key]] = value
+        architecture = {**own["architecture"], "final_norm": "norm.weight" in trunk}
+        info = BackboneInfo(architecture, own["method"], path.name, network, own["recipe"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is no training checkpoint of this version ({error!r})") from None
     return trunk, info, report
 
 
@@ -299,11 +338,11 @@ def _read_foreign(
     """The trunk in the state dict of another method's checkpoint."""
     if not isinstance(state, dict):
         raise InputError(f"{path} holds a {type(state).__name__} instead of a state dict")
+    check_stored(path, state)
     try:
         trunk, architecture, report = extract(state, num_heads, method)
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from None
     with torch.device("meta"):
         whole = trunk_from(architecture).architecture  # what the weights do not tell, too
-    info = BackboneInfo(whole, report.method, path.name, weights=digest(trunk))
-    return trunk, info, report
+    return trunk, BackboneInfo(whole, report.method, path.name), report

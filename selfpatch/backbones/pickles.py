@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import warnings
+import zipfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def unpickle(
         raise InputError(f"{path} does not exist; give a checkpoint")
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
         raise InputError(f"{path} can be read with torch 2.6 or newer only; export it there first")
+    check_packing(path)
     try:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles that are then refused
@@ -48,6 +50,16 @@ def unpickle(
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
     return content
+
+
+def check_packing(path: str | os.PathLike[str]) -> None:
+    """Raise InputError for a compressed archive, which may be a bomb: ``torch.save`` packs none."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        packed = [entry for entry in archive.infolist() if entry.compress_type]
+    if packed:
+        raise InputError(f"{path} is a compressed archive; save it again with torch.save")
 
 
 def run_no_code_of_checkpoints() -> None:

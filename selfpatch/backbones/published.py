@@ -171,7 +171,7 @@ def extract(
                 report.method = method_of_positions(trunk["pos_embed"])
             architecture["num_heads"] = num_heads or heads_of(report.method, architecture)
         return trunk, architecture, report
-    except (KeyError, ValueError, RuntimeError) as error:
+    except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
         raise InputError(
             f"its {family.name} is of another kind than those here ({error})"
         ) from None

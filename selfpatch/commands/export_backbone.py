@@ -8,11 +8,10 @@ Examples:
 
 import argparse
 
-from selfpatch.backbones.file import load_strictly, read_backbone, save_backbone
+from selfpatch.backbones.file import read_backbone, save_backbone, trunk_of
 from selfpatch.backbones.onnx import export_onnx
 from selfpatch.backbones.timm import export_timm
 from selfpatch.errors import InputError, exit_with_sentence
-from selfpatch.models.trunks import trunk_from
 
 
 def main() -> None:
@@ -30,14 +29,12 @@ def main() -> None:
     args = parser.parse_args()
     with exit_with_sentence():
         state, info = read_backbone(args.checkpoint, args.network)
-        trunk = trunk_from(info.architecture)
-        load_strictly(trunk, state, args.checkpoint)
         if args.format == "timm":
             export_timm(args.out, state, info)
             print(f'timm.create_model("local-dir:{args.out}", pretrained=True)')
             print(f'torch.hub.load("{args.out}", "backbone", source="local")')
         elif args.format == "onnx":
-            difference = export_onnx(args.out, trunk, info)
+            difference = export_onnx(args.out, trunk_of(info, state), info)
             print(f"onnxruntime differs by at most {difference:.1e} of the largest value")
         elif not args.out.endswith(".safetensors"):
             raise InputError(f"{args.out} does not end in .safetensors, as a backbone file must")

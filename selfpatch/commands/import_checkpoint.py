@@ -8,10 +8,10 @@ import argparse
 from collections import defaultdict
 from collections.abc import Iterable
 
-from selfpatch.backbones.file import load_strictly, read_file, save_backbone
+from selfpatch.backbones.file import read_file, save_backbone
 from selfpatch.backbones.published import Report
 from selfpatch.errors import InputError, exit_with_sentence
-from selfpatch.models.trunks import build_trunk, trunk_from
+from selfpatch.models.trunks import build_trunk
 
 
 def main() -> None:
@@ -28,7 +28,6 @@ def main() -> None:
         state, info, report = read_file(args.source, args.network, args.num_heads, args.method)
         if args.arch is not None:
             check_variant(args.source, info.architecture, args.arch)
-        load_strictly(trunk_from(info.architecture), state, args.source)
         info = save_backbone(args.out, state, info)
         print(described(report))
         size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())

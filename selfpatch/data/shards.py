@@ -6,9 +6,10 @@ read. An order of images can thus be drawn as from a folder, and resumed at any 
 
 import io
 import os
+import re
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ END = 1024
 
 MOST_PADDING = 2**20
 """More zeros than these after the last image are no padding to whole records."""
+
+MOST_SHARDS = 100_000
+"""LAION-400M has 41,408."""
 
 Entries = tuple[list[bytes], list[int], list[int]]
 """Names, offsets and sizes of a shard's images."""
@@ -70,13 +74,22 @@ def list_shards(pattern: str) -> list[str]:
     """The shards' paths; all of them exist."""
     if Path(pattern).is_dir():
         return [str(path) for path in sorted(Path(pattern).glob("*.tar"))]
-    from webdataset.shardlists import expand_urls
+    from braceexpand import UnbalancedBracesError, braceexpand
 
-    paths = expand_urls(pattern)
+    # The ranges of a pattern are drawn up before the first path is: a billion is refused unseen.
+    for first, last in re.findall(r"{(-?\d+)\.\.(-?\d+)", pattern):
+        if len(first + last) > 20 or abs(int(last) - int(first)) >= MOST_SHARDS:
+            raise InputError(f"{pattern} stands for more than {MOST_SHARDS:,} shards; join some")
+    try:
+        paths = list(islice(braceexpand(pattern), MOST_SHARDS + 1))
+    except UnbalancedBracesError:
+        raise InputError(f"{pattern} has a brace without its other one; close it") from None
+    if len(paths) > MOST_SHARDS:
+        raise InputError(f"{pattern} stands for more than {MOST_SHARDS:,} shards; join some")
     missing = [path for path in paths if not Path(path).is_file()]
     if missing:
         raise InputError(f"{missing[0]} does not exist; {len(missing)} of {len(paths)} shards miss")
-    return list(paths)
+    return paths
 
 
 def index_shard(path: str) -> Entries:

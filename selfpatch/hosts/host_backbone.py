@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from selfpatch.backbones.file import BackboneInfo, State, load_strictly, misfit, read_backbone
+from selfpatch.backbones.file import BackboneInfo, State, misfit, read_backbone, trunk_weights
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import VARIANTS, trunk_from
 
@@ -101,7 +101,10 @@ class HostBackbone(BaseModule):
                     f" override=dict({name}={value!r})"
                 )
         if weights is not None:
-            load_strictly(trunk, self.adapted(weights, trunk), source)
+            own = self.adapted(trunk_weights(weights), trunk)
+            if problems := misfit(own, trunk.state_dict()):
+                raise InputError(f"{source} does not fit what override makes of it: {problems}")
+            trunk.load_state_dict(own)
         self.architecture = trunk.architecture
         self.trunk: Any = trunk
         self.complete()

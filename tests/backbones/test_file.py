@@ -2,6 +2,8 @@
 
 import argparse
 import pickle
+import time
+import zipfile
 from collections import OrderedDict
 
 import pytest
@@ -231,3 +233,65 @@ def test_a_file_with_both_networks_below_their_names_gives_the_one_that_is_asked
     assert found["pos_embed"].equal(both[network]["pos_embed"])
     assert info.network == network
     assert set(report.used) | set(report.ignored) == {*state, "iteration"}
+
+
+def stated(path, **values) -> None:
+    """A small backbone file whose header states other values of the architecture."""
+    vit = trunk()
+    write(vit, path)
+    info = BackboneInfo({**vit.architecture, **values}, "dino", "test")
+    save_backbone(path, vit.state_dict(), info)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"depth": 20_000}, "20000 blocks, and 2[0-9] weights"),
+        ({"embed_dim": 10**9}, r"does not fit|no trunk that can be built"),
+        ({"family": "gpt"}, "KeyError: 'gpt'"),
+        ({"depth": "2"}, "no trunk that can be built"),
+        ({"num_heads": 7}, "no trunk that can be built"),
+        ({"wings": 2}, "unexpected keyword argument 'wings'"),
+        ({"std": [0, 1, 1]}, "std"),
+        ({"mean": [0, float("nan"), 1]}, "mean"),
+    ],
+)
+def test_what_a_header_states_is_compared_with_the_weights_before_it_is_built(
+    values, reason, tmp_path
+):
+    stated(tmp_path / "b.safetensors", **values)
+    started = time.monotonic()
+    with pytest.raises(InputError, match=reason):
+        read_backbone(tmp_path / "b.safetensors")
+    assert time.monotonic() - started < 5
+
+
+def test_a_block_of_a_great_number_is_no_great_depth(tmp_path):
+    state = dict(trunk().state_dict())
+    state["blocks.100000.norm1.weight"] = torch.zeros(192)
+    torch.save(state, tmp_path / "c.pth")
+    with pytest.raises(InputError, match="3 blocks or stages, the last of them number 100000"):
+        read_backbone(tmp_path / "c.pth")
+
+
+def test_one_number_does_not_stand_for_a_hundred_thousand_million(tmp_path):
+    state = dict(trunk().state_dict())
+    state["pos_embed"] = torch.zeros(1, 1, 1).expand(1, 500_000_000, 192)
+    state["cls_token"] = torch.zeros(1, 1, 192)
+    state["register_tokens"] = torch.zeros(1, 1, 192)
+    state["pos_embed"] = state["pos_embed"][:, : 22_360**2]
+    torch.save(state, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"c\.pth of [0-9,]+ bytes states weights of 384,"):
+        read_backbone(tmp_path / "c.pth")
+
+
+def test_an_archive_that_unpacks_to_more_is_refused(tmp_path):
+    torch.save(trunk().state_dict(), tmp_path / "c.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "c.pth") as plain,
+        zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(InputError, match=r"packed\.pth is a compressed archive"):
+        read_backbone(tmp_path / "packed.pth")

@@ -99,3 +99,16 @@ def test_joined_shards_are_noticed(shards, tmp_path):
     both.write_bytes(b"".join((tmp_path / f"part-0{n}.tar").read_bytes() for n in range(2)))
     with pytest.raises(InputError, match="goes on after its end at byte"):
         open_images(str(both))
+
+
+@pytest.mark.parametrize(
+    "pattern", ["train-{0000..99999999}.tar", "{1..9}" * 9 + ".tar", f"{{0..{'9' * 40}}}.tar"]
+)
+def test_a_pattern_of_a_hundred_million_shards_is_refused_at_once(pattern):
+    with pytest.raises(InputError, match="more than 100,000 shards"):
+        ImageShards(pattern)
+
+
+def test_a_brace_without_its_other_one_is_named():
+    with pytest.raises(InputError, match="has a brace without its other one"):
+        ImageShards("train-{00..10.tar")
