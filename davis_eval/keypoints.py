@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 import torch
-from scipy.io.matlab import MatReadError
 from torch import Tensor
 
 from davis_eval.features import extract, network_size, resolved, stride
+from davis_eval.matlab import read_array
 from davis_eval.propagation import propagate
 from davis_eval.run import DTYPES, Settings
-from davis_eval.sequences import files_in_order, read_frame
+from davis_eval.sequences import check_names, files_in_order, read_frame, read_list
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 
@@ -46,17 +45,17 @@ def video_names(folder: Path, split: int = 1) -> Iterator[str]:
     """The test videos of a split: lines ``<video>.avi 2`` of ``splits/<action>_test_split<n>.txt``.
 
     Raises:
-        InputError: There is no such list.
+        InputError: There is no such list, or one names what is no video.
     """
     lists = sorted((folder / "splits").glob(f"*_test_split{split}.txt"))
     if not lists:
         raise InputError(f"{folder}/splits holds no *_test_split{split}.txt; is it JHMDB?")
     for path in lists:
         action = path.name.removesuffix(f"_test_split{split}.txt")
-        for line in path.read_text().splitlines():
-            video, _, part = line.strip().rpartition(" ")
-            if part == "2":
-                yield f"{action}/{video.removesuffix('.avi')}"
+        lines = [line.rpartition(" ") for line in read_list(path)]
+        names = [video.removesuffix(".avi") for video, _, part in lines if part == "2"]
+        check_names(names, path)
+        yield from (f"{action}/{name}" for name in names)
 
 
 def read_video(folder: Path, name: str) -> PoseVideo:
@@ -71,10 +70,15 @@ def read_video(folder: Path, name: str) -> PoseVideo:
     frames = files_in_order(folder / "Rename_Images" / name, (".png",))
     path = folder / "joint_positions" / name / "joint_positions.mat"
     try:
-        positions = scipy.io.loadmat(path)["pos_img"]
-    except (OSError, KeyError, ValueError, TypeError, MatReadError):
-        raise InputError(f"{path} is missing or holds no joints (pos_img)") from None
-    joints = np.asarray(positions, dtype=np.float64).transpose(2, 1, 0) - 1
+        positions = read_array(path, "pos_img")
+    except (FileNotFoundError, ValueError) as error:
+        raise InputError(f"{path} is missing or holds no joints ({error})") from None
+    if positions.ndim != 3 or len(positions) != 2 or not np.isfinite(positions).all():
+        raise InputError(
+            f"{path} holds joints of shape {positions.shape} or infinite ones, not (2, joints,"
+            " frames); fetch it again"
+        )
+    joints = positions.transpose(2, 1, 0) - 1
     count = min(len(frames), len(joints))
     if count < 2:
         raise InputError(f"{name} has {count} annotated frame; tracking takes 2 or more")

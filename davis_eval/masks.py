@@ -48,13 +48,18 @@ def read_mask(path: Path) -> np.ndarray:
 
 def grey_values(image: Image.Image, path: Path) -> np.ndarray:
     """The values of a grey image (H, W), without its transparency."""
-    values = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
+    values = channel(image)
     if values.min() < 0 or values.max() > VOID:
         raise InputError(
             f"{path} holds values from {values.min()} to {values.max()}; labels go from 0 to 254,"
             " and 255 is void"
         )
     return values.astype(np.uint8)
+
+
+def channel(image: Image.Image) -> np.ndarray:
+    """The first channel (H, W)."""
+    return np.asarray(image.getchannel(0) if image.mode == "LA" else image)
 
 
 def is_binary(values: np.ndarray) -> bool:
@@ -73,10 +78,7 @@ def is_one_object(folder: Path, changed: int) -> bool:
     for path in folder.iterdir():
         if path.suffix.lower() == ".png" and not path.name.startswith("."):
             image = read_stored(path)
-            if (
-                image.mode in ("P", *GREY)
-                and not np.isin(np.asarray(image.getchannel(0)), (0, VOID)).all()
-            ):
+            if image.mode in ("P", *GREY) and not np.isin(channel(image), (0, VOID)).all():
                 return False
     return True
 

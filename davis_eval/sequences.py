@@ -43,21 +43,32 @@ def read_names(davis: Path, year: str = "2017", split: str = "val") -> list[str]
     path = davis / "ImageSets" / year / f"{split}.txt"
     if not path.is_file():
         raise InputError(f"{path} does not exist; {davis} is not in DAVIS's layout")
-    try:
-        names = path.read_text(encoding="utf-8-sig").split()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text ({error.reason}); save it as such") from None
+    names = read_list(path)
     if not names:
         raise InputError(f"{path} lists no sequence")
     check_names(names, path)
     return names
 
 
+def read_list(path: Path) -> list[str]:
+    """The lines of a text that are not empty, with or without a byte-order mark.
+
+    Raises:
+        InputError: It is not UTF-8.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text ({error.reason}); save it as such") from None
+    return [line.strip() for line in lines if line.strip()]
+
+
 def check_names(names: Iterable[str], source: Path) -> None:
     """Raise InputError unless each name is that of one folder, and none comes twice."""
     seen: set[str] = set()
     for name in names:
-        if name in (".", "..") or set(name) & set("/\\\0") or len(name.encode()) > 200:
+        harmless = name.isprintable() and not set(name) & set("/\\")
+        if name in (".", "..") or not harmless or len(name.encode()) > 200:
             raise InputError(f"{source} lists {name[:80]!r}, which is no name of a sequence")
         if name in seen:
             raise InputError(f"{source} lists {name} twice; keep one of the lines")

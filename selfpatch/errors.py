@@ -70,24 +70,31 @@ def config_errors_as_sentences(config: str) -> Iterator[None]:
     """Raise :class:`InputError` for what fails while mmengine reads or builds ``config``.
 
     No type says that: mmengine lets through whatever a constructor raises. But where its functions
-    were at work on a config, the config is at fault.
+    were at work on a config, or with nothing but a number of one, the config is at fault.
     """
     from mmengine.config import Config  # here: a table or a check of data needs no mmengine
+    from mmengine.hooks import Hook
     from mmengine.registry import build_from_cfg, build_model_from_cfg
+    from mmengine.runner import LogProcessor, Runner
+    from mmengine.utils import import_modules_from_strings
 
     try:
         yield
     except InputError:
         raise
     except Exception as error:
-        reading = (Config.fromfile, Config.merge_from_dict)
-        if not was_raised_within(error, *reading, build_from_cfg, build_model_from_cfg):
+        reading = (Config.fromfile, Config.merge_from_dict, import_modules_from_strings)
+        building = (build_from_cfg, build_model_from_cfg, Runner.from_cfg)
+        counting = (Hook.every_n_train_iters, Hook.every_n_epochs, LogProcessor.get_log_after_iter)
+        if not was_raised_within(error, *reading, *building, *counting):
             raise
         message = " ".join(str(error).split())
         raise InputError(f"{config} cannot be built: {message}") from None
 
 
 def was_raised_within(error: BaseException, *functions: Callable) -> bool:
-    """Whether one of ``functions`` was at work when ``error`` was raised."""
+    """Whether one of ``functions`` was at work when ``error``, or its cause, was raised."""
     codes = {function.__code__ for function in functions}
-    return any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__))
+    if any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__)):
+        return True
+    return error.__cause__ is not None and was_raised_within(error.__cause__, *functions)

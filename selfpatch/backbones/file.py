@@ -268,7 +268,11 @@ def check_stored(path: Path, state: dict[str, Any]) -> None:
 
     A few may lie there once and have several names.
     """
-    stored, size = sum(v.nbytes for v in state.values() if torch.is_tensor(v)), path.stat().st_size
+    tensors = {name: value for name, value in state.items() if torch.is_tensor(value)}
+    for name, value in tensors.items():
+        if value.layout != torch.strided or value.is_meta or value.is_quantized:
+            raise InputError(f"{path} holds {name} as {value.type()}, not as plain numbers")
+    stored, size = sum(value.nbytes for value in tensors.values()), path.stat().st_size
     if stored > 4 * size:
         raise InputError(f"{path} of {size:,} bytes states weights of {stored:,}; save it anew")
 

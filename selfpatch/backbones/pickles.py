@@ -45,7 +45,9 @@ def unpickle(
         blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it wants to run {blocked[1]}" if blocked else "no tensors can be read from it"
         raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError):
+    except Exception as error:  # a damaged pickle leads torch's reader to errors of any kind
+        if isinstance(error, OSError) and error.filename:  # the machine's
+            raise
         raise InputError(f"{path} is no PyTorch file, or not all of one; fetch it again") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
@@ -56,8 +58,11 @@ def check_packing(path: str | os.PathLike[str]) -> None:
     """Raise InputError for a compressed archive, which may be a bomb: ``torch.save`` packs none."""
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
-        packed = [entry for entry in archive.infolist() if entry.compress_type]
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = any(entry.compress_type for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # which torch will say as well
     if packed:
         raise InputError(f"{path} is a compressed archive; save it again with torch.save")
 

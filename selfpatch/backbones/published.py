@@ -143,7 +143,8 @@ def extract(
         InputError: There is no trunk of a known family, or nothing tells its heads.
     """
     keys = {key: WRAPPERS.sub("", str(key)) for key in state}
-    layout = next(m for m in METHODS if any(re.match(m.known_by, key) for key in keys.values()))
+    known = (m for m in METHODS if any(re.match(m.known_by, key) for key in keys.values()))
+    layout = next(known, METHODS[-1])
     report, found = Report(method or layout.name), {}
     for key, inner in keys.items():
         reason = explanation(inner, layout.ignored)

@@ -74,7 +74,7 @@ def list_shards(pattern: str) -> list[str]:
     """The shards' paths; all of them exist."""
     if Path(pattern).is_dir():
         return [str(path) for path in sorted(Path(pattern).glob("*.tar"))]
-    from braceexpand import UnbalancedBracesError, braceexpand
+    from braceexpand import braceexpand
 
     # The ranges of a pattern are drawn up before the first path is: a billion is refused unseen.
     for first, last in re.findall(r"{(-?\d+)\.\.(-?\d+)", pattern):
@@ -82,7 +82,7 @@ def list_shards(pattern: str) -> list[str]:
             raise InputError(f"{pattern} stands for more than {MOST_SHARDS:,} shards; join some")
     try:
         paths = list(islice(braceexpand(pattern), MOST_SHARDS + 1))
-    except UnbalancedBracesError:
+    except ValueError:
         raise InputError(f"{pattern} has a brace without its other one; close it") from None
     if len(paths) > MOST_SHARDS:
         raise InputError(f"{pattern} stands for more than {MOST_SHARDS:,} shards; join some")

@@ -41,6 +41,11 @@ class Checkpoints(Hook):
     def __init__(
         self, interval: int = 1, by_epoch: bool = True, keep_last: int = 3, keep_every: int = 0
     ) -> None:
+        if not interval >= 1 or min(keep_last, keep_every) < 0:
+            raise InputError(
+                f"default_hooks.checkpoint: interval={interval} must be 1 or above,"
+                f" keep_last={keep_last} and keep_every={keep_every} 0 or above"
+            )
         self.interval, self.by_epoch = interval, by_epoch
         self.keep_last, self.keep_every = keep_last, keep_every
         self.unit = "epoch" if by_epoch else "iter"

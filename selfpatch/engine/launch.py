@@ -92,7 +92,7 @@ def read_config(
     with config_errors_as_sentences(path):
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options or {})
-        import_modules_from_strings(**cfg.custom_imports)  # those that an option named, too
+        import_modules_from_strings(**cfg.get("custom_imports", {}))  # those of an option, too
     known = {*inspect.signature(Runner.__init__).parameters, *OWN_SETTINGS, *READ_BY_MMENGINE}
     for name in cfg:
         if name not in known:
@@ -105,13 +105,16 @@ def read_config(
                 f"{path} has the unknown setting train_dataloader.{name}; known are"
                 f" {', '.join(LOADING)}, beside views and total_batch_size at the top"
             )
-    if cfg.train_cfg.max_epochs < 1:
-        raise InputError(f"train_cfg.max_epochs={cfg.train_cfg.max_epochs}; give 1 or more")
+    if not isinstance(cfg.train_cfg.max_epochs, int) or cfg.train_cfg.max_epochs < 1:
+        raise InputError(f"train_cfg.max_epochs={cfg.train_cfg.max_epochs!r}; give 1 or more")
     if data is not None:
         cfg.train_dataloader.folder = data
     cfg.work_dir = work_dir or cfg.get("work_dir") or f"work_dirs/{Path(path).stem}"
     cfg.launcher = launcher
-    cfg.custom_hooks = [*cfg.get("custom_hooks", []), *hooks]
+    own_hooks = cfg.get("custom_hooks") or []
+    if not isinstance(own_hooks, list):
+        raise InputError(f"custom_hooks={own_hooks!r} is no list of hooks' configs")
+    cfg.custom_hooks = [*own_hooks, *hooks]
     return cfg
 
 

@@ -46,7 +46,7 @@ class PretrainOptimWrapper(OptimWrapper):
                 raise InputError(
                     f"optim_wrapper.{name} must be one of {', '.join(known)}, not {value!r}"
                 )
-        self.clip_norm, self.clip = clip_norm, CLIPS[clip]
+        self.clip_norm, self.clip = float(clip_norm), CLIPS[clip]
         self.dtype = PRECISIONS[precision]
         self.last_layer = last_layer
         self.device_type = optimizer.param_groups[0]["params"][0].device.type

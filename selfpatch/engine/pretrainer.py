@@ -34,6 +34,8 @@ class ViewPreprocessor(BaseDataPreprocessor):
 
     def __init__(self, mean: list[float], std: list[float]) -> None:
         super().__init__(non_blocking=True)
+        if not len(mean) == len(std) == 3 or min(std) <= 0:
+            raise InputError(f"mean {mean} and std {std} must be three numbers each, std above 0")
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
 

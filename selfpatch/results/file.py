@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.fingerprint import fingerprint
@@ -140,6 +140,10 @@ def check(result: Result) -> None:
     Raises:
         ValueError: Says which value is wrong.
     """
+    for name, kind in get_type_hints(Result).items():
+        kind = get_origin(kind) or kind
+        if not isinstance(getattr(result, name), (int, float) if kind is float else kind):
+            raise ValueError(f"its {name} is no {kind.__name__}")
     for name in TASKS.get(result.task, result.metrics):
         value = result.metrics.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -157,8 +161,6 @@ def check(result: Result) -> None:
         raise ValueError("its backbone's fingerprint is not that of its weights and architecture")
     if not {"path", "count", "unit", "names"} <= set(result.dataset):
         raise ValueError("it does not say what its data hold")
-    if not isinstance(result.settings, dict) or not isinstance(result.hours, int | float):
-        raise ValueError("its settings or hours are missing")
 
 
 def check_mean(both: float | None, region: float | None, boundary: float | None) -> None:
