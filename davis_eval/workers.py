@@ -14,6 +14,7 @@ from davis_eval.run import Settings, Stopwatch, mark_finished, seconds_spent, se
 from davis_eval.sequences import LAYOUTS
 from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError
+from selfpatch.parent import end_with_parent
 
 KILLED = (
     "one of the processes was killed, perhaps for lack of memory; the same command with fewer"
@@ -110,6 +111,7 @@ _worker: Worker
 def start(job: Job, threads: int) -> None:
     """Set up a process of the pool."""
     global _worker
+    end_with_parent()
     torch.set_num_threads(threads)
     device = job.device
     if device == "cuda":

@@ -1,7 +1,10 @@
 """A mistake in the input -> one sentence and a non-zero exit."""
 
+import difflib
 import errno
+import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -16,30 +19,73 @@ class InputError(Exception):
 def exit_with_sentence() -> Iterator[None]:
     """Turn an :class:`InputError` into ``error: <sentence>`` on stderr and exit status 2.
 
-    So are faults of the machine, such as a full disk; a reader that closes the pipe, as ``head``
-    does, ends the command without a word.
+    So are faults of the machine, such as a full disk, and packages that are not installed; a reader
+    that closes the pipe, as ``head`` does, ends the command without a word. Programs import what
+    takes long within it, so that Ctrl-C is answered at any moment.
     """
     try:
         yield
-    except InputError as error:
-        # A data loader's worker hands its error over with its traceback in front.
-        sentence = str(error).rsplit("InputError: ", 1)[-1].strip()
-        print(f"error: {sentence}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except BrokenPipeError:
+    except SystemExit:
+        raise
+    except BaseException as error:
+        raise SystemExit(told(error)) from None
+
+
+def told(error: BaseException) -> int:
+    """Print an error as one sentence; returns the exit status. Other errors it raises again."""
+    if was_interrupted(error):
+        print("interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    if isinstance(error, BrokenPipeError):
         # Python would complain once more when it empties its buffers at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except OSError as error:
-        print(f"error: {fault(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except MemoryError:
-        print("error: there is not enough memory; lower the batch or the workers", file=sys.stderr)
-        raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("interrupted; what was finished is kept", file=sys.stderr)
-        raise SystemExit(130) from None
+        return 0
+    if isinstance(error, InputError):
+        # A data loader's worker hands its error over with its traceback in front.
+        sentence = str(error).rsplit("InputError: ", 1)[-1].strip()
+    elif isinstance(error, OSError):
+        sentence = fault(error)
+    elif isinstance(error, MemoryError) or re.search(NO_MEMORY, str(error)):
+        sentence = "there is not enough memory; lower the batch or the workers"
+    elif "DataLoader worker (pid" in str(error):
+        sentence = (
+            "a process that loads data was killed, perhaps for lack of memory; set fewer"
+            " (train_dataloader.num_workers), and go on with --resume"
+        )
+    elif isinstance(error, ModuleNotFoundError) and package_of(error) in EXTRAS:
+        extra = EXTRAS[package_of(error)]
+        sentence = f"{package_of(error)} is not installed; `pip install '.[{extra}]'` brings it"
+    else:
+        raise error
+    print(f"error: {sentence}", file=sys.stderr)
+    return 2
 
+
+def package_of(error: ModuleNotFoundError) -> str:
+    """Name of the package that is missing."""
+    return (error.name or "").split(".")[0]
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is at the bottom of an error: some libraries turn it into one of theirs."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+EXTRAS = {
+    **dict.fromkeys(
+        ("mmengine", "mmcv", "mmdet", "mmseg", "pycocotools", "cv2", "tensorboard", "braceexpand"),
+        "openmmlab",
+    ),
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
+    **dict.fromkeys(("matplotlib", "av"), "plots"),
+}
+"""What only some commands import -> the extra of setup.cfg that brings it."""
+
+
+NO_MEMORY = r"can't allocate memory|CUDA out of memory|Cannot allocate memory"
+"""What torch's errors say, which have no type of their own for it."""
 
 REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space, and the same command goes on",
@@ -60,9 +106,15 @@ REMEDIES = {
 
 
 def fault(error: OSError) -> str:
-    """A fault of the machine as a sentence with the file and the remedy."""
-    remedy = REMEDIES.get(error.errno or 0, error.strerror or str(error))
-    return f"{error.filename}: {remedy}" if error.filename else remedy
+    """A fault of the machine as a sentence with the file and the remedy.
+
+    Out of a data loader's worker comes the text of the error alone, after its traceback.
+    """
+    number, file, last = error.errno, error.filename, (str(error).splitlines() or [""])[-1]
+    if number is None and (stated := re.search(r"\[Errno (\d+)\][^:]*(?:: '(.+)')?$", last)):
+        number, file = int(stated[1]), stated[2]
+    remedy = REMEDIES.get(number or 0, error.strerror or last)
+    return f"{file}: {remedy}" if file else remedy
 
 
 @contextmanager
@@ -89,7 +141,22 @@ def config_errors_as_sentences(config: str) -> Iterator[None]:
         if not was_raised_within(error, *reading, *building, *counting):
             raise
         message = " ".join(str(error).split())
-        raise InputError(f"{config} cannot be built: {message}") from None
+        raise InputError(f"{config} cannot be built: {message}{suggestion(message)}") from None
+
+
+def suggestion(message: str) -> str:
+    """The argument that was meant, where Python says that a class has no such one."""
+    known = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", message)
+    if known is None:
+        return ""
+    waiting, arguments = [object], list[str]()
+    while waiting:
+        kind = waiting.pop()
+        waiting += [sub for sub in type.__subclasses__(kind) if sub not in (type, object)]
+        if kind.__name__ == known[1]:
+            arguments += inspect.signature(kind).parameters
+    close = difflib.get_close_matches(known[2], arguments, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def was_raised_within(error: BaseException, *functions: Callable) -> bool:

@@ -9,10 +9,12 @@ nothing; for each command there is a test with :func:`subprocess.run`, too.
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,36 @@ class Done:
     returncode: int
     stdout: str
     stderr: str
+
+
+class Program:
+    """One that was started; it leads a session of processes."""
+
+    def __init__(self, parent: "Parent", **request: Any) -> None:
+        self.parent, self.folder = parent, tempfile.TemporaryDirectory()
+        self.out, self.err = Path(self.folder.name, "out"), Path(self.folder.name, "err")
+        self.pid = parent.ask(**request, out=str(self.out), err=str(self.err))
+
+    def wait(self) -> Done:
+        """What it left when it ended."""
+        with self.folder:
+            code = self.parent.ask(wait=self.pid)
+            return Done(code, self.out.read_text(), self.err.read_text())
+
+    def send(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to it and to no other process, unless it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def children(self) -> list[int]:
+        """Processes of its group that are left, but for itself."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self.pid and fields[0] != "Z":  # its session
+                    found.append(int(path.parent.name))
+        return [pid for pid in found if pid != self.pid]
 
 
 class Parent:
@@ -49,25 +81,14 @@ class Parent:
         self.process.stdin.flush()
         return int(self.process.stdout.readline())
 
-    def start(
-        self, *line: object, cwd: Path = ROOT, env: dict[str, str] | None = None
-    ) -> Callable[[], Done]:
-        """Start a script, or ``-m`` and a module, with its arguments; the answer waits for it."""
-        folder = tempfile.TemporaryDirectory()
-        out, err = Path(folder.name, "out"), Path(folder.name, "err")
+    def start(self, *line: object, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Program:
+        """Start a script, or ``-m`` and a module, with its arguments."""
         own = {**os.environ, **(env or {})}
-        argv = [str(part) for part in line]
-        pid = self.ask(argv=argv, cwd=str(cwd), env=own, out=str(out), err=str(err))
-
-        def wait() -> Done:
-            with folder:
-                return Done(self.ask(wait=pid), out.read_text(), err.read_text())
-
-        return wait
+        return Program(self, argv=[str(part) for part in line], cwd=str(cwd), env=own)
 
     def run(self, *line: object, cwd: Path = ROOT, env: dict[str, str] | None = None) -> Done:
         """Run a program to its end."""
-        return self.start(*line, cwd=cwd, env=env)()
+        return self.start(*line, cwd=cwd, env=env).wait()
 
     def close(self) -> None:
         """End the process; its programs have ended before."""
@@ -97,6 +118,7 @@ def serve(modules: Sequence[str]) -> dict[str, Any] | None:
 
 def become(request: dict[str, Any]) -> None:
     """Be the program that the request names, until its end."""
+    os.setsid()
     for descriptor, path in enumerate((os.devnull, request["out"], request["err"])):
         flags = os.O_RDONLY if descriptor == 0 else os.O_WRONLY | os.O_CREAT
         os.dup2(os.open(path, flags), descriptor)

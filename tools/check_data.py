@@ -1,7 +1,10 @@
 """Say what is missing or wrong in a data set's folder."""
 
-from davis_eval.check import check_davis
-from selfpatch.commands.check_data import CHECKS, main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main({**CHECKS, "davis": check_davis})
+    with exit_with_sentence():
+        from davis_eval.check import check_davis
+        from selfpatch.commands.check_data import CHECKS, main
+
+        main({**CHECKS, "davis": check_davis})

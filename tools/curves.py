@@ -1,6 +1,9 @@
 """Draw the curves of pretraining runs beside each other."""
 
-from selfpatch.commands.curves import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from selfpatch.commands.curves import main
+
+        main()

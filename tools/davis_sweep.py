@@ -1,6 +1,9 @@
 """Try settings of label propagation on DAVIS."""
 
-from davis_eval.sweep import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from davis_eval.sweep import main
+
+        main()

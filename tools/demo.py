@@ -1,6 +1,9 @@
 """Run the whole path on small data, from two pretrainings to one table and one report."""
 
-from selfpatch.commands.demo import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from selfpatch.commands.demo import main
+
+        main()

@@ -1,6 +1,9 @@
 """Fine-tune a backbone: call the training tool that mmdetection or mmsegmentation brings."""
 
-from selfpatch.commands.finetune import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from selfpatch.commands.finetune import main
+
+        main()

@@ -1,6 +1,9 @@
 """Turn a published checkpoint into a backbone file, and say what became of each of its keys."""
 
-from selfpatch.commands.import_checkpoint import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from selfpatch.commands.import_checkpoint import main
+
+        main()

@@ -1,6 +1,9 @@
 """Pretrain a ViT or Swin with DINO, MoBY or MoCo-v3, with or without SelfPatch."""
 
-from selfpatch.commands.pretrain import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from selfpatch.commands.pretrain import main
+
+        main()

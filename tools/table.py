@@ -1,6 +1,9 @@
 """Print one table of results files."""
 
-from selfpatch.commands.table import main
+from selfpatch.errors import exit_with_sentence
 
 if __name__ == "__main__":
-    main()
+    with exit_with_sentence():
+        from selfpatch.commands.table import main
+
+        main()

@@ -22,6 +22,7 @@ from selfpatch.atomic import atomic_write
 from selfpatch.demo.progress import Progress
 from selfpatch.demo.steps import Running, Step
 from selfpatch.errors import InputError
+from selfpatch.parent import end_with_parent
 from selfpatch.results.formats import clock
 
 POLL_SECONDS = 0.2
@@ -125,6 +126,7 @@ def start_or_skip(
 def be(command: Sequence[str], environment: dict[str, str], log: str) -> None:
     """Turn this process into ``python *command``: its output in a log, its group its own."""
     os.setsid()
+    end_with_parent()
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

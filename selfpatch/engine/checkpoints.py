@@ -61,6 +61,7 @@ class Checkpoints(Hook):
                 f" optim_wrapper.accumulative_counts={accumulated}; make it a multiple"
             )
         self.provenance = {
+            "recipe": runner.cfg.pretty_text,
             "versions": installed_versions(),
             "git": git_state(),
             "settings": settings_of(runner),
@@ -96,7 +97,6 @@ class Checkpoints(Hook):
             "selfpatch": {
                 "architecture": architecture_of(model),
                 "method": model.method,
-                "recipe": runner.cfg.pretty_text,
                 **self.provenance,
             },
         }

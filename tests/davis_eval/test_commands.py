@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davis_eval.__main__ import main
+from davis_eval.commands import main
 from davis_eval.masks import read_mask, write_mask
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone

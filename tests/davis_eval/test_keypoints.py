@@ -9,7 +9,7 @@ import scipy.io
 import torch
 from PIL import Image
 
-from davis_eval.__main__ import main
+from davis_eval.commands import main
 from davis_eval.keypoints import joint_labels, locate, pck, read_video, video_names
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone

@@ -41,11 +41,11 @@ def processes_of(programs, number: int, line: list[str], **env: str) -> list[Don
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     group = {**env, "WORLD_SIZE": str(number), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    waiting = [
+    started = [
         programs.start(*line, env={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(number)
     ]
-    return [wait() for wait in waiting]
+    return [program.wait() for program in started]
 
 
 def run(programs, config, images, work_dir, options, processes=1, resume=False) -> None:
