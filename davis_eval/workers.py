@@ -13,7 +13,7 @@ import torch
 from davis_eval.run import Settings, Stopwatch, mark_finished, seconds_spent, segment, silent, stamp
 from davis_eval.sequences import LAYOUTS
 from selfpatch.backbones.file import load_backbone
-from selfpatch.errors import InputError
+from selfpatch.errors import OF_ALL_WORK, InputError, fault
 from selfpatch.parent import end_with_parent
 
 KILLED = (
@@ -82,6 +82,10 @@ class Worker:
             mark_finished(job.out, sequence, made_of, seconds)
         except InputError as error:
             return Outcome(name, error=str(error))
+        except OSError as error:
+            if error.errno in OF_ALL_WORK:
+                raise
+            return Outcome(name, error=fault(error))
         except Exception as error:  # whatever it is, it is this video's: the others go on
             return Outcome(name, error=f"{type(error).__name__}: {error}")
         return Outcome(name, seconds=seconds)

@@ -58,6 +58,7 @@ def told(error: BaseException) -> int:
     else:
         raise error
     print(f"error: {sentence}", file=sys.stderr)
+    sys.unraisablehook = lambda _: None  # what is taken down half built would complain as well
     return 2
 
 
@@ -105,6 +106,10 @@ REMEDIES = {
 }
 
 
+OF_ALL_WORK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENOMEM}
+"""Faults that what is left to do would meet as well."""
+
+
 def fault(error: OSError) -> str:
     """A fault of the machine as a sentence with the file and the remedy.
 
@@ -149,12 +154,11 @@ def suggestion(message: str) -> str:
     known = re.search(r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", message)
     if known is None:
         return ""
-    waiting, arguments = [object], list[str]()
-    while waiting:
-        kind = waiting.pop()
-        waiting += [sub for sub in type.__subclasses__(kind) if sub not in (type, object)]
-        if kind.__name__ == known[1]:
-            arguments += inspect.signature(kind).parameters
+    kinds: list[type] = [object]
+    for kind in kinds:
+        kinds += [sub for sub in type.__subclasses__(kind) if sub is not type]
+    meant = [kind for kind in kinds if known[1] in {base.__name__ for base in kind.__mro__}]
+    arguments = [name for kind in meant for name in inspect.signature(kind).parameters]
     close = difflib.get_close_matches(known[2], arguments, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 

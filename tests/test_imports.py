@@ -14,7 +14,7 @@ READING = ("selfpatch.results.table", "selfpatch.check.coco", "selfpatch.check.a
 HOSTS = ("selfpatch.hosts.backbones", "selfpatch.hosts.results_file", "selfpatch.hosts.linear_head")
 
 FLOORS = (
-    {"errors", "atomic"},
+    {"errors", "atomic", "parent"},
     {"data", "models"},
     {"objectives", "check", "visualize", "backbones"},
     {"results"},
