@@ -45,6 +45,10 @@ class Program:
             code = self.parent.ask(wait=self.pid)
             return Done(code, self.out.read_text(), self.err.read_text())
 
+    def is_alive(self) -> bool:
+        """Whether it has not ended; one that has is kept until :meth:`wait`."""
+        return ") Z" not in Path(f"/proc/{self.pid}/stat").read_text()
+
     def send(self, number: int = signal.SIGKILL) -> None:
         """Send a signal to it and to no other process, unless it has ended."""
         with suppress(ProcessLookupError):
