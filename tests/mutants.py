@@ -34,8 +34,9 @@ HEAVY = ("torch", "timm", "torchvision", "mmengine.runner", "scipy.ndimage", "sa
 """Libraries that are imported once."""
 
 TESTS = {
-    "selfpatch/models": ["tests/models", "tests/objectives", "tests/engine/test_golden_train_steps.py",
-                         "tests/engine/test_pretrainer.py", "tests/hosts/test_stage_backbones.py"],
+    "selfpatch/models": ["tests/models", "tests/objectives", "tests/engine/test_pretrainer.py",
+                         "tests/engine/test_golden_train_steps.py",
+                         "tests/hosts/test_stage_backbones.py"],
     "selfpatch/objectives": ["tests/objectives", "tests/engine/test_golden_train_steps.py",
                              "tests/engine/test_pretrainer.py", "tests/engine/test_refusals.py"],
     "selfpatch/engine/schedules.py": ["tests/engine/test_schedules.py",
@@ -118,9 +119,8 @@ def drawn(number: int, seed: int) -> list[Mutant]:
     return [chance.choice(by_line[line]) for line in lines]
 
 
-def is_noticed(mutant: Mutant) -> bool:
-    """Run the tests in a fork that reads the changed text in the place of the file."""
-    source = mutant.source()
+def is_noticed(mutant: Mutant, source: str) -> bool:
+    """Run the tests in a fork that reads ``source`` in the place of the file."""
     pid = os.fork()
     if pid == 0:
         os.setsid()
@@ -148,6 +148,7 @@ def tests_fail(mutant: Mutant, source: str) -> int:
 
     loader.get_code = changed  # type: ignore[method-assign,assignment]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # cosmic-ray's own imports
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
             return int(pytest.main([*options, *mutant.tests]) != 0)
@@ -167,9 +168,12 @@ def main() -> None:
     for name in HEAVY:
         importlib.import_module(name)
     found = drawn(args.number, args.seed)
+    for mutant in {mutant.tests: mutant for mutant in found}.values():
+        if is_noticed(mutant, (ROOT / mutant.path).read_text()):
+            sys.exit(f"error: {' '.join(mutant.tests)} fail without any change; mend them first")
     survivors = []
     for number, mutant in enumerate(found, start=1):
-        if not is_noticed(mutant):
+        if not is_noticed(mutant, mutant.source()):
             survivors.append(mutant)
             print(mutant, flush=True)
         if sys.stderr.isatty():

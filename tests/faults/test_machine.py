@@ -52,7 +52,7 @@ def backbone(tmp_path_factory) -> Path:
 
 def commands(data: Path, backbone: Path, images: Path, out: Path) -> dict[str, list[str]]:
     """Every command that writes, with ``out`` as what it writes."""
-    lines = {
+    lines: dict[str, list] = {
         "pretrain": arguments("demo_selfpatch.py", images, out, OPTIONS),
         "run": ["-m", "davis_eval", "run", "--davis", data / "davis", "--weights", backbone,
                 "--short-side", 96, "--out", out],
