@@ -56,5 +56,7 @@ test_dataloader = val_dataloader
 optim_wrapper = dict(optimizer=dict(lr=2e-4), clip_grad=dict(max_norm=1.0))
 train_cfg = dict(max_epochs=1)
 param_scheduler = [dict(type="LinearLR", start_factor=0.1, by_epoch=False, begin=0, end=20)]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(max_keep_ckpts=1))
+default_hooks = dict(
+    logger=dict(interval=10), checkpoint=dict(type="LastingCheckpointHook", max_keep_ckpts=1)
+)
 log_processor = dict(window_size=10)

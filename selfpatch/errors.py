@@ -156,7 +156,7 @@ def suggestion(message: str) -> str:
         return ""
     kinds: list[type] = [object]
     for kind in kinds:
-        kinds += [sub for sub in type.__subclasses__(kind) if sub is not type]
+        kinds += [*type.__subclasses__(kind)] if kind is not type else []
     meant = [kind for kind in kinds if known[1] in {base.__name__ for base in kind.__mro__}]
     arguments = [name for kind in meant for name in inspect.signature(kind).parameters]
     close = difflib.get_close_matches(known[2], arguments, n=1)

@@ -34,7 +34,9 @@ small = dict(
     train_cfg=dict(type="IterBasedTrainLoop", max_iters=100, val_interval=100),
     default_hooks=dict(
         logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=False),
-        checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1),
+        checkpoint=dict(
+            type="LastingCheckpointHook", by_epoch=False, interval=100, max_keep_ckpts=1
+        ),
     ),
     log_processor=dict(window_size=10),
 )

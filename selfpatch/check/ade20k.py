@@ -67,14 +67,16 @@ def _split(images: Path, maps: Path, split: str, official: int) -> Findings:
 def _labels(path: Path) -> np.ndarray | Finding:
     try:
         image = read_stored(path)
-    except InputError:
-        return error(f"{path} is truncated or no image; fetch it again")
-    if image.mode not in ("L", "P"):
+    except InputError as problem:
+        return error(str(problem))
+    if image.mode in ("LA", "PA"):
+        return error(f"{path} has a channel for transparency beside its labels; save it without")
+    if image.mode not in ("L", "P", "1", "I", "I;16"):
         return error(
             f"{path} is {image.mode}, so colours and no class numbers: that is the full ADE20K;"
             " fetch ADEChallengeData2016 instead"
         )
-    return np.asarray(image)
+    return np.asarray(image).astype(np.int64)
 
 
 def _classes(found: Iterable[int], maps: Path) -> Findings:

@@ -94,8 +94,8 @@ def undecodable(paths: Sequence[Path]) -> Findings:
     for path in sample(paths):
         try:
             read_image(path)
-        except InputError:
-            yield error(f"{path} is truncated or no image; fetch it again")
+        except InputError as problem:
+            yield error(str(problem))
 
 
 def size_of(path: Path) -> tuple[int, int] | None:

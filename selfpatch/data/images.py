@@ -67,7 +67,7 @@ def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image
         name: Name of the file in an error; its path, if left out.
 
     Raises:
-        InputError: The file does not exist, is truncated or no image.
+        InputError: The file does not exist, is truncated, no image or several.
     """
     upright = ImageOps.exif_transpose(read_stored(file, name))
     if upright.mode.startswith(("I", "F")):  # convert() would cut them off at 0 and 255
@@ -99,10 +99,12 @@ def in_8_bits(values: np.ndarray, name: str) -> np.ndarray:
 def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
     """Decode one file as it is stored: in its own mode, not turned, so that masks fit on it.
 
-    Arguments and errors are those of :func:`read_image`.
+    Arguments and errors are those of :func:`read_image`. A second image of a camera's JPEG, such as
+    a preview, does not count.
     """
     try:
         with Image.open(file) as image:
+            pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
             image.load()
     except FileNotFoundError:
         raise InputError(f"{name or file} does not exist") from None
@@ -112,6 +114,8 @@ def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Imag
         raise InputError(
             f"{name or file} cannot be read as an image ({error}); fetch it again or remove it"
         ) from None
+    if pages > 1:
+        raise InputError(f"{name or file} holds {pages} images; save the one that is meant alone")
     return image
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
 from davis_eval.check import check_davis
@@ -117,11 +118,11 @@ DAMAGES = [
      "occur twice"),
     ("coco", edit(lambda c: c["images"][1].update(height=999)), "says 999x"),
     ("coco", remove("coco/train2017/*.jpg"), "lists images that"),
-    ("coco", cut("coco/val2017/*.jpg"), "truncated or no image"),
+    ("coco", cut("coco/val2017/*.jpg"), "cannot be read as an image"),
     ("ade20k", remove("ade20k/annotations/training"), "annotations/training does not exist"),
     ("ade20k", remove("ade20k/annotations/training/*.png"), "images without a map"),
     ("ade20k", remove("ade20k/images/validation/*.jpg"), "maps without an image"),
-    ("ade20k", cut("ade20k/annotations/training/*.png"), "truncated or no image"),
+    ("ade20k", cut("ade20k/annotations/training/*.png"), "cannot be read as an image"),
     ("ade20k", repaint("ade20k/annotations/training/*.png", "RGB", 9), "the full ADE20K"),
     ("ade20k", repaint("ade20k/annotations/training/*.png", "L", 151), "labels over 150 (151)"),
     ("ade20k", repaint("ade20k/annotations/training/*.png", "L", 1, (8, 8)), "is 8x8, its image"),
@@ -131,7 +132,7 @@ DAMAGES = [
     ("davis", remove("davis/Annotations/480p/*/00002.png"), "3 frames and 2 masks"),
     ("davis", repaint("davis/Annotations/480p/*/00000.png", "L", 0), "shows no object"),
     ("davis", repaint("davis/Annotations/480p/*/00000.png", "L", 1, (8, 8)), "not its frame's"),
-    ("images", cut("images/*"), "truncated or no image"),
+    ("images", cut("images/*"), "cannot be read as an image"),
 ]  # fmt: skip
 
 
@@ -200,3 +201,30 @@ def test_the_command_lists_and_exits_with_2(data, programs):
     assert done.returncode == 2
     assert "error: " in done.stdout
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "finding"),
+    [("I;16", None), ("1", None), ("LA", "transparency"), ("RGB", "colours and no class numbers")],
+)
+def test_label_maps_of_other_modes_are_read_as_mmseg_reads_them_or_named(mode, finding, data):
+    for path in (data / "ade20k").rglob("annotations/*/*.png"):
+        labels = np.asarray(Image.open(path))
+        image = Image.fromarray(labels > 0) if mode == "1" else Image.fromarray(labels)
+        image = Image.fromarray(labels.astype(np.uint16)) if mode == "I;16" else image
+        (image if mode in ("1", "I;16") else image.convert(mode)).save(path)
+    found = errors("ade20k", data / "ade20k")
+    assert (found == []) if finding is None else all(finding in text for text in found)
+    if finding is None:
+        path = next((data / "ade20k").rglob("annotations/*/*.png"))
+        loaded = LoadAnnotations().transform(
+            {"seg_map_path": str(path), "reduce_zero_label": False, "seg_fields": []}
+        )
+        assert np.array_equal(loaded["gt_seg_map"], np.asarray(Image.open(path)).astype(np.uint8))
+
+
+def test_a_label_of_16_bits_is_too_great_before_the_host_cuts_it_off(data):
+    path = first(data, "ade20k/annotations/training/*.png")
+    labels = np.asarray(Image.open(path)).astype(np.uint16) + 256
+    Image.fromarray(labels).save(path)
+    assert any("labels over 150" in text for text in errors("ade20k", data / "ade20k"))

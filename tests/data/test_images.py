@@ -57,3 +57,19 @@ def test_a_constant_deep_image_is_one_colour_and_one_without_numbers_is_named(tm
     Image.fromarray(np.full((2, 2), np.nan, dtype=np.float32)).save(tmp_path / "b.tif")
     with pytest.raises(InputError, match=r"b\.tif holds values that are infinite or no numbers"):
         read_image(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize("suffix", ["tif", "gif", "png", "webp"])
+def test_a_file_of_several_images_is_named(suffix, tmp_path):
+    pages = [Image.new("RGB", (8, 8), color) for color in ("red", "blue", "green")]
+    path = tmp_path / f"a.{suffix}"
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match=rf"a\.{suffix} holds 3 images; save the one"):
+        read_image(path)
+
+
+def test_a_preview_in_a_cameras_file_does_not_count(tmp_path):
+    path = tmp_path / "a.jpg"
+    pages = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    pages[0].save(path, format="MPO", save_all=True, append_images=pages[1:])
+    assert read_image(path).getpixel((4, 4))[0] > 250

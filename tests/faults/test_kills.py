@@ -123,7 +123,8 @@ def wait_for_the_end(started: list[Program], seconds: float = 12) -> None:
     """No process outlives the one that started it by more than the seconds."""
     limit = time.monotonic() + seconds
     while left := [pid for program in started for pid in program.children()]:
-        assert time.monotonic() < limit, f"processes outlive their parent: {left}"
+        said = [Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:3] for pid in left]
+        assert time.monotonic() < limit, f"processes outlive their parent: {said}"
         time.sleep(0.1)
 
 
