@@ -1,8 +1,8 @@
 """What mmdetection and mmsegmentation see: ``custom_imports = dict(imports=["selfpatch.hosts"])``.
 
 Importing this registers the backbones, the pyramid's neck, the layer-wise decay of learning rates
-and the hooks that write results and checkpoints, in both hosts. The linear head is mmsegmentation's alone:
-``selfpatch.hosts.linear_head``.
+and the hooks that write results and checkpoints, in both hosts. The linear head is mmsegmentation's
+alone: ``selfpatch.hosts.linear_head``.
 """
 
 from selfpatch.backbones.pickles import run_no_code_of_checkpoints

@@ -18,6 +18,9 @@ class LastingCheckpointHook(CheckpointHook):
     whose disk is full, has none left.
     """
 
+    max_keep_ckpts: int
+    keep_ckpt_ids: deque[int]
+
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         most = self.max_keep_ckpts
         if most < 1:

@@ -4,6 +4,7 @@ from collections import deque
 from pathlib import Path
 
 import pytest
+from mmengine.fileio import LocalBackend
 from mmengine.logging import MessageHub
 
 from selfpatch.hosts.checkpoints import LastingCheckpointHook
@@ -25,7 +26,12 @@ class Saving:
 @pytest.fixture
 def hook(tmp_path) -> LastingCheckpointHook:
     hook = LastingCheckpointHook(interval=1, by_epoch=False, max_keep_ckpts=2)
-    hook.out_dir, hook.filename_tmpl, hook.keep_ckpt_ids = str(tmp_path), "iter_{}.pth", deque([], 2)
+    hook.file_backend = LocalBackend()
+    hook.out_dir, hook.filename_tmpl, hook.keep_ckpt_ids = (
+        str(tmp_path),
+        "iter_{}.pth",
+        deque([], 2),
+    )
     return hook
 
 
