@@ -120,11 +120,16 @@ def drawn(number: int, seed: int) -> list[Mutant]:
 
 
 def is_noticed(mutant: Mutant, source: str) -> bool:
-    """Run the tests in a fork that reads ``source`` in the place of the file."""
+    """Whether the quick tests fail or, if they do not, the slow ones."""
+    return any(fails(mutant, source, chosen) for chosen in ("not slow", "slow"))
+
+
+def fails(mutant: Mutant, source: str, chosen: str) -> bool:
+    """Run tests in a fork that reads ``source`` in the place of the file."""
     pid = os.fork()
     if pid == 0:
         os.setsid()
-        os._exit(tests_fail(mutant, source))
+        os._exit(tests_fail(mutant, source, chosen))
     limit = time.monotonic() + SECONDS
     while time.monotonic() < limit:
         if (ended := os.waitpid(pid, os.WNOHANG))[0]:
@@ -135,7 +140,7 @@ def is_noticed(mutant: Mutant, source: str) -> bool:
     return True
 
 
-def tests_fail(mutant: Mutant, source: str) -> int:
+def tests_fail(mutant: Mutant, source: str, chosen: str) -> int:
     """1 if a test fails, or the changed file cannot be imported."""
     loader = importlib.machinery.SourceFileLoader
     read = loader.get_code
@@ -147,11 +152,12 @@ def tests_fail(mutant: Mutant, source: str) -> int:
         return read(self, name)
 
     loader.get_code = changed  # type: ignore[method-assign,assignment]
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not slow"]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", chosen]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # cosmic-ray's own imports
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
-            return int(pytest.main([*options, *mutant.tests]) != 0)
+            none = pytest.ExitCode.NO_TESTS_COLLECTED
+            return int(pytest.main([*options, *mutant.tests]) not in (0, none))
         except BaseException:
             return 1
 

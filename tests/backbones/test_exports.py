@@ -91,6 +91,16 @@ def test_positions_are_resized_by_matrices_as_pytorch_resizes_them(grid):
     torch.testing.assert_close(resized(vit.pos_embed, grid), vit.position_embedding(grid))
 
 
+@pytest.mark.slow
+def test_an_onnx_model_that_is_not_equal_is_not_written(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript", reason="needs the extra `export`")
+    monkeypatch.setattr("selfpatch.backbones.onnx.largest_difference", lambda *_: 2e-4)
+    trunk = build_trunk("vit_tiny", depth=1, image_size=64).eval()
+    with pytest.raises(InputError, match=r"differs by 2\.0e-04 of the largest value"):
+        export_onnx(tmp_path / "m.onnx", trunk, BackboneInfo(trunk.architecture, "dino", "test"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_onnx_without_its_extra_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     trunk = TRUNKS["SelfPatch"]()

@@ -75,6 +75,7 @@ def test_every_known_layout_gives_the_same_tokens(layout, class_token, tmp_path,
     again, info = load_backbone(tmp_path / "c.pth")
     assert again(images).equal(vit(images))
     assert info.architecture == vit.architecture
+    assert info.weights == digest(vit.state_dict())
 
 
 def test_equal_weights_with_other_heads_are_another_backbone(tmp_path):

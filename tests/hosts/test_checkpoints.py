@@ -30,7 +30,7 @@ def hook(tmp_path) -> LastingCheckpointHook:
     hook.out_dir, hook.filename_tmpl, hook.keep_ckpt_ids = (
         str(tmp_path),
         "iter_{}.pth",
-        deque([], 2),
+        deque(maxlen=2),
     )
     return hook
 
