@@ -19,6 +19,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,10 +179,12 @@ def main() -> None:
         if is_noticed(mutant, (ROOT / mutant.path).read_text()):
             sys.exit(f"error: {' '.join(mutant.tests)} fail without any change; mend them first")
     survivors = []
-    for number, mutant in enumerate(found, start=1):
-        if not is_noticed(mutant, mutant.source()):
-            survivors.append(mutant)
-            print(mutant, flush=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        noticed = pool.map(lambda mutant: is_noticed(mutant, mutant.source()), found)
+        for number, (mutant, was_noticed) in enumerate(zip(found, noticed, strict=True), start=1):
+            if not was_noticed:
+                survivors.append(mutant)
+                print(f"{number}: {mutant}", flush=True)
         if sys.stderr.isatty():
             print(
                 f"\r{number} of {len(found)}, {len(survivors)} unnoticed ", end="", file=sys.stderr

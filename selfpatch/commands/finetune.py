@@ -23,6 +23,7 @@ from selfpatch.errors import (
     exit_with_sentence,
     was_raised_within,
 )
+from selfpatch.parent import end_forks_with_this_process
 
 if TYPE_CHECKING:  # the functions below import it when it is known that a host is installed
     from mmengine.config import Config
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("config", help="a file of mmdet_configs or mmseg_configs")
     args, rest = parser.parse_known_args()
     with exit_with_sentence():
+        end_forks_with_this_process()
         if not Path(args.config).is_file():
             raise InputError(f"the config {args.config} does not exist; see {args.host}_configs")
         sys.argv = [str(train_tool(args.host)), args.config, *rest]

@@ -14,6 +14,7 @@ from mmengine.config import DictAction
 
 from selfpatch.engine.launch import evaluations, pretrain, read_config
 from selfpatch.errors import exit_with_sentence
+from selfpatch.parent import end_forks_with_this_process
 
 
 def main() -> None:
@@ -38,6 +39,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     with exit_with_sentence():
+        end_forks_with_this_process()
         hooks = evaluations(args.knn, args.davis, args.eval_interval)
         cfg = read_config(
             args.config, args.cfg_options, args.data, args.work_dir, args.launcher, hooks

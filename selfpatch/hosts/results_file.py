@@ -48,6 +48,7 @@ class ResultsFile(Hook):
         self.before: dict[str, Any] = {}
         """Hours and settings of the training that a loaded checkpoint comes from."""
         self.loaded_iterations = 0
+        self.was_written = False
 
     def before_run(self, runner: Runner) -> None:
         """The clock of the run starts here."""
@@ -96,8 +97,14 @@ class ResultsFile(Hook):
                 " test it with the config that it was trained with"
             )
 
+    def after_train(self, runner: Runner) -> None:
+        """Validate where no training was left to do: a run that was killed after its last step."""
+        if not self.was_written and runner._val_loop is not None:
+            runner.val_loop.run()
+
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any] | None = None) -> None:
         """Write the result of a validation; a training run does not end because that fails."""
+        self.was_written = True
         try:
             self._write(runner, metrics or {}, "val")
         except Exception as error:
