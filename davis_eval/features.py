@@ -59,14 +59,21 @@ def resolved(reading: Reading, trunk: Trunk) -> Reading:
     return replace(reading, layer=layer)
 
 
+def layer_index(reading: Reading) -> int:
+    """Index of the layer of a reading that was :func:`resolved`."""
+    if reading.layer is None:
+        raise ValueError("which layer is read depends on the trunk; see resolved()")
+    return reading.layer - 1
+
+
 def stride(trunk: Trunk, reading: Reading) -> int:
     """Pixels from one feature to the next, for a reading whose layer is stated."""
-    return trunk.layer_strides[int(reading.layer or 0) - 1]
+    return trunk.layer_strides[layer_index(reading)]
 
 
 def feature_maps(trunk: Trunk, images: Tensor, reading: Reading) -> Tensor:
     """Images (B, 3, H, W) -> features (B, rows, columns, D); the reading's layer is stated."""
-    (maps,) = trunk.layer_maps(images, [int(reading.layer or 0) - 1])
+    (maps,) = trunk.layer_maps(images, [layer_index(reading)])
     features = maps.permute(0, 2, 3, 1)
     return trunk.norm(features) if reading.tokens == "final-norm" else features
 

@@ -1,13 +1,8 @@
-"""Backbone and sequences -> predicted masks on disk."""
+"""Backbone and a sequence -> predicted masks on disk, which :mod:`davis_eval.scores` scores."""
 
-import hashlib
-import json
-import sys
-import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +14,6 @@ from davis_eval.features import Reading, extract, network_size, resolved, stride
 from davis_eval.masks import objects, read_mask, visible, write_mask
 from davis_eval.propagation import Propagation, hard_mask, propagate
 from davis_eval.sequences import Sequence
-from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import BackboneInfo
 from selfpatch.data.images import size_of
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
@@ -71,9 +64,10 @@ def segment(
         InputError: A file cannot be read or does not fit the first one.
     """
     width, height = check_sizes(sequence)
-    given = {number: visible(read_mask(path)) for number, path in sequence.given()}
-    ids = np.array([0, *sorted(set().union(*(objects(mask) for mask in given.values())))])
-    given = {number: ids.searchsorted(mask).astype(np.uint8) for number, mask in given.items()}
+    stated = {number: visible(read_mask(path)) for number, path in sequence.given()}
+    found = sorted(set().union(*(objects(mask) for mask in stated.values())))
+    ids = np.array([0, *found], dtype=np.uint8)  # of the file, by the labels 0, 1, ... used here
+    given = {number: ids.searchsorted(mask).astype(np.uint8) for number, mask in stated.items()}
     device = next(backbone.parameters()).device
     reading = resolved(settings.reading, backbone)
     pixels = stride(backbone, reading)
@@ -86,7 +80,6 @@ def segment(
     }
     if features is None:
         features = extract(backbone, sequence.frames, reading, DTYPES[settings.dtype])
-    ids = ids.astype(np.uint8)
     write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", ids[given[0]])
     soft = propagate(features, labels, settings.propagation, new)
     for done, (frame, segmentation) in enumerate(zip(sequence.frames[1:], soft, strict=True), 2):
@@ -142,79 +135,3 @@ def objects_only(labels: Tensor) -> Tensor:
     """One-hot labels without their background, which says nothing of objects seen before."""
     labels[0] = 0
     return labels
-
-
-@dataclass(frozen=True)
-class Stamp:
-    """What a video's masks were made of, kept beside them.
-
-    Attributes:
-        fingerprint: The backbone's, which covers weights and architecture.
-        inputs: SHA-256 of the frames' names and sizes in bytes and of the given masks' content.
-        settings: Settings of features and propagation.
-    """
-
-    fingerprint: str
-    inputs: str
-    settings: Settings
-
-    def content(self) -> dict[str, Any]:
-        """The stamp as it comes back from JSON."""
-        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return content
-
-
-def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
-    """The stamp of this video, backbone and settings."""
-    found = hashlib.sha256()
-    for frame in sequence.frames:
-        found.update(f"{frame.name} {frame.stat().st_size};".encode())
-    for mask in sequence.starts:
-        found.update(mask.name.encode() + mask.read_bytes())
-    return Stamp(info.fingerprint, found.hexdigest(), settings)
-
-
-def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
-    """Seconds that these masks took; None if they are not all there or not made of this.
-
-    A mask that cannot be read is not there.
-    """
-    folder = out / sequence.name
-    try:
-        found = json.loads((folder / "finished.json").read_text())
-        seconds = float(found.pop("seconds"))
-    except (OSError, ValueError, KeyError, AttributeError):
-        return None
-    if found != wanted.content():
-        return None
-    try:
-        for frame in sequence.frames:
-            read_mask(folder / f"{frame.stem}.png")
-    except InputError:
-        return None
-    return seconds
-
-
-def mark_finished(out: Path, sequence: Sequence, made_of: Stamp, seconds: float) -> None:
-    """Note beside the masks what they were made of, and how long it took."""
-    with atomic_write(out / sequence.name / "finished.json", "w") as file:
-        json.dump({**made_of.content(), "seconds": seconds}, file)
-
-
-class Stopwatch:
-    """Frames per second and time left, for one line of a terminal."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.started = time.monotonic()
-
-    def __call__(self, done: int, total: int) -> None:
-        """Rewrite the line."""
-        seconds = time.monotonic() - self.started
-        rate = done / seconds
-        left = f"{(total - done) / rate:4.0f} s left" if done < total else f"{seconds:4.0f} s"
-        line = f"{self.name:<20} {done:4d}/{total} frames  {rate:5.1f}/s  {left}"
-        if done == total:
-            print(f"\r{line}     ")
-        elif sys.stdout.isatty():
-            print(f"\r{line}     ", end="", flush=True)

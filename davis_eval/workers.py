@@ -1,6 +1,7 @@
 """Videos -> masks, several videos at a time."""
 
 import multiprocessing
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import torch
 
-from davis_eval.run import Settings, Stopwatch, mark_finished, seconds_spent, segment, silent, stamp
+from davis_eval.run import Settings, segment, silent
 from davis_eval.sequences import LAYOUTS
+from davis_eval.stamps import mark_finished, seconds_spent, stamp
 from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import OF_ALL_WORK, InputError, fault
 from selfpatch.parent import end_with_parent
@@ -58,6 +60,25 @@ class Outcome:
     finished_before: bool = False
     error: str | None = None
     seconds: float = 0.0
+
+
+class Stopwatch:
+    """Frames per second and time left, for one line of a terminal."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.started = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Rewrite the line."""
+        seconds = time.monotonic() - self.started
+        rate = done / seconds
+        left = f"{(total - done) / rate:4.0f} s left" if done < total else f"{seconds:4.0f} s"
+        line = f"{self.name:<20} {done:4d}/{total} frames  {rate:5.1f}/s  {left}"
+        if done == total:
+            print(f"\r{line}     ")
+        elif sys.stdout.isatty():
+            print(f"\r{line}     ", end="", flush=True)
 
 
 class Worker:

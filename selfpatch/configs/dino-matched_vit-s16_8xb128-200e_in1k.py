@@ -1,11 +1,13 @@
-"""DINO with SelfPatch's views and length, ViT-S/16, ImageNet-1k: what the patch loss alone adds.
+"""DINO with SelfPatch's views and length, ViT-S/16, ImageNet-1k: the nearest plain DINO to it.
 
 Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
               selfpatch/configs/dino-matched_vit-s16_8xb128-200e_in1k.py \
               --launcher pytorch --data DIR
 Source:   facebookresearch/dino, main_dino.py, with a trunk that has a [CLS] token, and README.md's
           run of ViT-S/16 (teacher temperature 0.04 -> 0.07 over 30 epochs). Views, epochs, batch
-          and rates are those of selfpatch_vit-s16_8xb128-200e_in1k.py.
+          and rates are those of selfpatch_vit-s16_8xb128-200e_in1k.py. What differs from it beside
+          the patch loss is DINO's own: [CLS] and a last norm in the trunk, a centre over the global
+          views alone, and the teacher's temperature.
 Expect:   No published number: the paper's DINO is dino_vit-s16_16xb64-300e_in1k.py, another recipe.
           Time and memory have not been measured.
 """
@@ -14,6 +16,7 @@ _base_ = ["_base_/runtime.py"]
 
 # Images per step, over all processes and accumulated batches.
 total_batch_size = 1024
+# Flips, colour jitter and greyscale: as in DINO, see selfpatch.data.views.
 views = [
     dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
     dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),

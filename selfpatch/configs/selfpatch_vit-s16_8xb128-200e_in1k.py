@@ -14,6 +14,7 @@ _base_ = ["_base_/runtime.py"]
 
 # Images per step, over all processes and accumulated batches.
 total_batch_size = 1024
+# Flips, colour jitter and greyscale: as in DINO, see selfpatch.data.views.
 views = [
     dict(count=1, size=224, scale=(0.25, 1.0), blur=1.0),
     dict(count=1, size=224, scale=(0.25, 1.0), blur=0.1, solarize=0.2),
@@ -24,7 +25,14 @@ model = dict(
     data_preprocessor=dict(
         type="ViewPreprocessor", mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
     ),
-    trunk=dict(variant="vit_small", patch_size=16, image_size=224, drop_path_rate=0.1),
+    trunk=dict(
+        variant="vit_small",
+        patch_size=16,
+        image_size=224,
+        class_token=False,  # the aggregation head has the token and the last norm
+        final_norm=False,
+        drop_path_rate=0.1,
+    ),
     objective=dict(
         name="dino",
         num_prototypes=65536,

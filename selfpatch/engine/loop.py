@@ -42,7 +42,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         view_sizes = [view.size for view in single_views(runner.cfg.views)]
         unwrapped(runner.model).objective.check(view_sizes, num_images)
         accumulated = runner.cfg.optim_wrapper.get("accumulative_counts", 1)
-        steps_per_epoch = len(self.dataloader) // accumulated
+        steps_per_epoch = len(self.dataloader) // accumulated  # whole ones, see EpochSampler
         self.schedule = Schedule(
             num_steps=max_epochs * steps_per_epoch,
             steps_per_epoch=steps_per_epoch,
@@ -87,11 +87,13 @@ class PretrainLoop(EpochBasedTrainLoop):
 
         with optimizer.optim_context(runner.model):  # autocast
             views = model.data_preprocessor(data_batch["views"])
-            losses, teacher = runner.model(views, settings.teacher_temp)
+            losses, teacher_logits = runner.model(views, settings.teacher_temp)
         if not losses["loss"].isfinite():
-            raise self.explained(losses, data_batch)
-        model.update(teacher)
-        del teacher  # as large as the student's logits, and the backward pass does not need it
+            raise self.dumped(losses, data_batch)
+        model.update(teacher_logits)
+        del (
+            teacher_logits
+        )  # as large as the student's logits, and the backward pass does not need it
 
         optimizer.backward(optimizer.scale_loss(losses["loss"]))
         if optimizer.should_update():
@@ -107,7 +109,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
-    def explained(self, losses: dict[str, Tensor], data_batch: dict[str, Any]) -> InputError:
+    def dumped(self, losses: dict[str, Tensor], data_batch: dict[str, Any]) -> InputError:
         """Save all that a loss that is not finite was computed from, and say where the run stopped.
 
         The backward pass has not begun: the weights are those that gave it.

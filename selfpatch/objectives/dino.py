@@ -50,13 +50,17 @@ class DINO(Objective, name="dino"):
     def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Mean cross-entropy over all pairs of a teacher's global view and another student view.
 
+        For the teacher's view t and the student's v != t, the global ones first in both, a pair's is
+        -sum_k p_k log q_k with p = softmax((teacher_t - centre) / teacher_temp) and
+        q = softmax(student_v / student_temp).
+
         Args:
             student: (V, B, K).
             teacher: (num_global or more, B, K).
             teacher_temp: Temperature of the targets.
         """
         targets = self.center.targets(teacher[: self.num_views], teacher_temp)
-        losses = cross_entropy_of_pairs(student, targets, self.student_temp)
+        losses = cross_entropy_of_pairs(student, targets, self.student_temp)  # (T, V, B)
         same_view = torch.eye(*losses.shape[:2], dtype=torch.bool, device=losses.device)
         return losses[~same_view].mean()
 

@@ -60,8 +60,8 @@ class Center(nn.Module):
             raise InputError(f"center_momentum={momentum} must lie from 0 to below 1")
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(num_prototypes))
-        self.total: Tensor | None = None  # of the batches collected since the last step
-        self.count = 0
+        self.pending_sum: Tensor | None = None  # of the rows collected since the last step
+        self.pending_rows = 0
 
     def targets(self, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Teacher logits (..., K) -> centred and sharpened distributions (..., K), in fp32."""
@@ -70,14 +70,15 @@ class Center(nn.Module):
     @torch.no_grad()
     def collect(self, *teacher: Tensor) -> None:
         """Add all rows of a batch's ``teacher``, each (..., K), to those of this step."""
-        total = torch.stack([t.float().flatten(0, -2).sum(0) for t in teacher]).sum(0)
-        self.total = total if self.total is None else self.total + total
-        self.count += sum(t[..., 0].numel() for t in teacher)
+        rows_sum = torch.stack([t.float().flatten(0, -2).sum(0) for t in teacher]).sum(0)
+        self.pending_sum = rows_sum if self.pending_sum is None else self.pending_sum + rows_sum
+        self.pending_rows += sum(t[..., 0].numel() for t in teacher)
 
     @torch.no_grad()
     def step(self) -> None:
         """Move towards the mean of the rows collected, over all processes."""
-        if self.total is None:
+        if self.pending_sum is None:
             return
-        self.value.lerp_(mean_over_processes(self.total / self.count), 1 - self.momentum)
-        self.total, self.count = None, 0
+        mean = mean_over_processes(self.pending_sum / self.pending_rows)
+        self.value.lerp_(mean, 1 - self.momentum)
+        self.pending_sum, self.pending_rows = None, 0

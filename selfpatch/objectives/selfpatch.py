@@ -39,17 +39,12 @@ class SelfPatchLoss(nn.Module):
                 student's others do not count.
             teacher_temp: Temperature of the targets.
         """
-        per_view = [
-            cross_entropy(
-                own[: len(summary)],
-                self.center.targets(summary, teacher_temp),
-                self.student_temp,
-            )
-            .flatten(1)
-            .mean(1)
-            for own, summary in zip(student[: len(teacher)], teacher, strict=True)
-        ]
-        return torch.cat(per_view).mean()
+        losses = []
+        for own, summary in zip(student[: len(teacher)], teacher, strict=True):
+            targets = self.center.targets(summary, teacher_temp)
+            of_patches = cross_entropy(own[: len(summary)], targets, self.student_temp)
+            losses.append(of_patches.flatten(1).mean(1))  # (v,)
+        return torch.cat(losses).mean()
 
     def update(self, teacher: Sequence[Tensor]) -> None:
         """Collect the teacher's patches, (v, B, N, K') each, for the centre."""

@@ -9,9 +9,10 @@ from PIL import Image, ImageFilter
 
 from davis_eval.features import Reading
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.run import Settings, mark_finished, seconds_spent, segment, stamp
+from davis_eval.run import Settings, segment
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
+from davis_eval.stamps import mark_finished, seconds_spent, stamp
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError

@@ -92,7 +92,10 @@ SELFPATCH = Published("alinlab/SelfPatch@81aef14", {
         (1, 224, [0.25, 1.0], 0.1, 0.2, JITTER, "bicubic"),
         (8, 96, [0.05, 0.25], 0.5, 0.0, JITTER, "bicubic"),
     ),
-    "README.md:16, main_selfpatch.py": {**SMALL, "model.trunk.drop_path_rate": 0.1},
+    "README.md:16, main_selfpatch.py, selfpatch_vision_transformer.py": {
+        **SMALL, "model.trunk.drop_path_rate": 0.1,
+        "model.trunk.class_token": False, "model.trunk.final_norm": False,
+    },
     "main_selfpatch.py:57-81, selfpatch_vision_transformer.py:445-479": {
         **PLAIN_DINO_HEAD, "model.objective.norm_last_layer": True,
         "train_cfg.schedule.momentum": [0.996, 1.0],

@@ -30,9 +30,10 @@ from davis_eval.check import check_davis
 from davis_eval.keypoints import read_video, video_names
 from davis_eval.masks import read_mask, write_mask
 from davis_eval.run import Settings as RunSettings
-from davis_eval.run import check_sizes, seconds_spent, stamp
+from davis_eval.run import check_sizes
 from davis_eval.scores import score
 from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_frame, read_names
+from davis_eval.stamps import seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo, load_features, save_backbone
 from selfpatch.check.ade20k import check_ade20k
 from selfpatch.check.coco import check_coco

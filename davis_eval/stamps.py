@@ -1,0 +1,71 @@
+"""Masks on disk -> whether they are all there, and made of the same frames, masks and settings."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from davis_eval.masks import read_mask
+from davis_eval.run import Settings
+from davis_eval.sequences import Sequence
+from selfpatch.atomic import atomic_write
+from selfpatch.backbones.file import BackboneInfo
+from selfpatch.errors import InputError
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What a video's masks were made of, kept beside them.
+
+    Attributes:
+        fingerprint: The backbone's, which covers weights and architecture.
+        inputs: SHA-256 of the frames' names and sizes in bytes and of the given masks' content.
+        settings: Settings of features and propagation.
+    """
+
+    fingerprint: str
+    inputs: str
+    settings: Settings
+
+    def content(self) -> dict[str, Any]:
+        """The stamp as it comes back from JSON."""
+        content: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return content
+
+
+def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
+    """The stamp of this video, backbone and settings."""
+    found = hashlib.sha256()
+    for frame in sequence.frames:
+        found.update(f"{frame.name} {frame.stat().st_size};".encode())
+    for mask in sequence.starts:
+        found.update(mask.name.encode() + mask.read_bytes())
+    return Stamp(info.fingerprint, found.hexdigest(), settings)
+
+
+def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
+    """Seconds that these masks took; None if they are not all there or not made of this.
+
+    A mask that cannot be read is not there.
+    """
+    folder = out / sequence.name
+    try:
+        found = json.loads((folder / "finished.json").read_text())
+        seconds = float(found.pop("seconds"))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return None
+    if found != wanted.content():
+        return None
+    try:
+        for frame in sequence.frames:
+            read_mask(folder / f"{frame.stem}.png")
+    except InputError:
+        return None
+    return seconds
+
+
+def mark_finished(out: Path, sequence: Sequence, made_of: Stamp, seconds: float) -> None:
+    """Note beside the masks what they were made of, and how long it took."""
+    with atomic_write(out / sequence.name / "finished.json", "w") as file:
+        json.dump({**made_of.content(), "seconds": seconds}, file)
