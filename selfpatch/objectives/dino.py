@@ -50,7 +50,7 @@ class DINO(Objective, name="dino"):
     def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
         """Mean cross-entropy over all pairs of a teacher's global view and another student view.
 
-        For the teacher's view t and the student's v != t, the global ones first in both, a pair's is
+        For the teacher's view t and the student's v != t, the global ones first in both, it is
         -sum_k p_k log q_k with p = softmax((teacher_t - centre) / teacher_temp) and
         q = softmax(student_v / student_temp).
 
