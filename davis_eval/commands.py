@@ -108,6 +108,12 @@ def settings_of(args: argparse.Namespace, backbone: Trunk) -> Settings:
 
 def run(args: argparse.Namespace) -> list[str]:
     """Segment and score every sequence; returns the names of those that failed."""
+    with one_run_in(args.out):
+        return segment_and_score(args)
+
+
+def segment_and_score(args: argparse.Namespace) -> list[str]:
+    """What :func:`run` does, in a folder that it has to itself."""
     names = LAYOUTS[args.layout][0](args.davis)
     backbone, info = load_backbone(args.weights)
     settings = settings_of(args, backbone)
@@ -117,16 +123,15 @@ def run(args: argparse.Namespace) -> list[str]:
         args.overwrite, max(min(args.workers, len(names)), 1),
     )  # fmt: skip
     failures, seconds = [], 0.0
-    with one_run_in(args.out):
-        for outcome in segment_all(job, names):
-            seconds += outcome.seconds
-            if outcome.error is not None:
-                failures.append(outcome.name)
-                print(f"{outcome.name:<20} failed: {outcome.error}", file=sys.stderr)
-            elif outcome.finished_before:
-                print(f"{outcome.name:<20} finished before")
-            elif job.workers > 1:
-                print(f"{outcome.name:<20} done")
+    for outcome in segment_all(job, names):
+        seconds += outcome.seconds
+        if outcome.error is not None:
+            failures.append(outcome.name)
+            print(f"{outcome.name:<20} failed: {outcome.error}", file=sys.stderr)
+        elif outcome.finished_before:
+            print(f"{outcome.name:<20} finished before")
+        elif job.workers > 1:
+            print(f"{outcome.name:<20} done")
     if args.layout != "davis":
         print(f"\nmasks: {args.out} (this layout has no truth to score them with)")
         return failures

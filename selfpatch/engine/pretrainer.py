@@ -72,6 +72,8 @@ class Pretrainer(BaseModel):
         self.patch_views = options.pop("views", "all")
         if self.patch_views not in ("all", "global"):
             raise InputError(f"views must be 'all' or 'global', not {self.patch_views!r}")
+        if selfpatch is not None and "patch_head" not in options:
+            raise InputError("model.selfpatch has no patch_head; give it, or set selfpatch=None")
         of_loss = {n: options.pop(n) for n in ("student_temp", "center_momentum") if n in options}
         self.patch_loss = (
             SelfPatchLoss(options["patch_head"]["num_prototypes"], **of_loss) if options else None

@@ -1,7 +1,7 @@
 """Logits of student and teacher -> the loss of self-distillation with a centre (DINO).
 
 The loss of a pair is the cross-entropy -sum_k t_k log softmax(s)_k. Because the targets t add up to
-one, it equals logsumexp(s) - <t, s>, and the log-softmax, as large as the logits, is never stored.
+one, it equals logsumexp(s) - <t, s>, and the log-softmax is not kept for the backward pass.
 """
 
 import torch

@@ -116,3 +116,10 @@ def test_a_run_ends_before_its_first_step(options, sentence, images, tmp_path):
     with pytest.raises(InputError, match=sentence):
         train("demo_dino.py", images, tmp_path, **options)
     assert not list(tmp_path.glob("*.pth"))
+
+
+def test_selfpatch_without_a_patch_head_is_no_selfpatch(images, tmp_path):
+    """It trained the image objective alone, and its results said dino+selfpatch."""
+    options = {"model.selfpatch": {"_delete_": True, "weight": 0.1}}
+    with pytest.raises(InputError, match=r"model\.selfpatch has no patch_head"):
+        train("demo_selfpatch.py", images, tmp_path / "run", **options)
