@@ -55,6 +55,10 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
         torch.testing.assert_close(features, own, atol=1e-4, rtol=1e-4)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     assert config["selfpatch"]["fingerprint"] == info.fingerprint
+    cfg = config["pretrained_cfg"]
+    assert config["num_classes"] == cfg["num_classes"] == 0
+    native = trunk.architecture.get("image_size", 224)
+    assert cfg["input_size"] == [3, native, native]
     model = timm.create_model(config["architecture"], **config["model_args"])
     model.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"), strict=True)
 

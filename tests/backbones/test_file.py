@@ -14,11 +14,14 @@ from selfpatch.backbones.file import (
     BackboneInfo,
     digest,
     load_backbone,
+    load_features,
     read_backbone,
     read_file,
     save_backbone,
 )
 from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.models.heads import AggregationHead
+from selfpatch.models.networks import features_of
 from selfpatch.models.trunks import build_trunk
 from selfpatch.models.vit import VisionTransformer
 
@@ -296,3 +299,26 @@ def test_an_archive_that_unpacks_to_more_is_refused(tmp_path):
             packed.writestr(name, plain.read(name))
     with pytest.raises(InputError, match=r"packed\.pth is a compressed archive"):
         read_backbone(tmp_path / "packed.pth")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("heads", [True, False])
+def test_an_images_features_are_the_heads_summary_or_the_trunks_own(heads, tmp_path, images):
+    vit = trunk()
+    head = AggregationHead(vit.embed_dim, vit.num_heads).eval()
+    head.norm.load_state_dict(vit.norm.state_dict())
+    of_head = {n: v for n, v in head.state_dict().items() if not n.startswith("norm.")}
+    state = vit.state_dict() | ({f"summary.{n}": v for n, v in of_head.items()} if heads else {})
+    info = BackboneInfo(vit.architecture, "dino+selfpatch", "test")
+    save_backbone(tmp_path / "b.safetensors", state, info)
+    features, _ = load_features(tmp_path / "b.safetensors")
+    own = features_of(vit, head if heads else None, images)
+    for found, wanted in zip(features(images), own, strict=True):
+        assert found.equal(wanted)
+
+
+def test_a_file_without_a_trunk_says_what_it_holds(tmp_path):
+    state = {f"{name}.weight": torch.zeros(1) for name in "abcdefgh"}
+    torch.save(state, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=r"trunk; it holds: a, b, c, d, e, f$"):
+        read_file(tmp_path / "c.pth")

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from davis_eval.scores import (
+    ObjectScores,
+    Statistics,
     boundary_accuracy,
     bounding_box,
     count_near,
@@ -13,6 +15,7 @@ from davis_eval.scores import (
     region_similarity,
     score_objects,
     statistics,
+    summary,
 )
 
 WHOLE = (slice(None), slice(None))
@@ -101,3 +104,18 @@ def test_recall_counts_values_above_a_half_and_decay_compares_quarters():
     assert result.recall == 4 / 8
     # Quarters of 8 values end at 1, 3, 4 (2.75, 4.5, 6.25 rounded), both ends included.
     assert result.decay == pytest.approx(np.mean([1.0, 1.0, 0.8]) - np.mean([0.4, 0.2, 0.0]))
+
+
+def test_a_summary_is_the_mean_over_objects_and_names_its_sequences():
+    def scored(region: float, boundary: float) -> ObjectScores:
+        return ObjectScores(Statistics(region, 1.0, 0.0), Statistics(boundary, 0.5, 0.1))
+
+    result = summary(
+        {"a_b_1": scored(0.2, 0.4), "a_b_2": scored(0.4, 0.8), "c_1": scored(0.9, 0.9)}
+    )
+    assert result["J-Mean"] == pytest.approx(0.5)
+    assert result["F-Mean"] == pytest.approx(0.7)
+    assert result["J&F-Mean"] == pytest.approx(0.6)
+    assert set(result["per_sequence"]) == {"a_b", "c"}
+    assert result["per_sequence"]["a_b"] == pytest.approx({"J-Mean": 0.3, "F-Mean": 0.6})
+    assert result["per_object"]["a_b_2"] == {"J-Mean": 0.4, "F-Mean": 0.8}

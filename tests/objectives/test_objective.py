@@ -6,6 +6,7 @@ import torch
 from selfpatch.backbones.file import load_backbone
 from selfpatch.engine.launch import pretrain, read_config
 from selfpatch.errors import InputError
+from selfpatch.objectives.distillation import Center
 from selfpatch.objectives.objective import build_objective
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, CONFIGS
 
@@ -31,3 +32,15 @@ def test_an_objective_of_ones_own_trains_alone_and_with_selfpatch(base, images, 
 def test_an_unknown_objective_is_named_with_the_known_ones():
     with pytest.raises(InputError, match=r"no objective 'byol'; choose from .*dino"):
         build_objective("byol")
+
+
+def test_a_centre_keeps_no_gradients_and_moves_once_for_all_that_it_collected():
+    center = Center(2, momentum=0.5)
+    for rows in ([[1.0, 2.0], [3.0, 4.0]], [[8.0, 9.0]]):
+        center.collect(torch.tensor(rows, requires_grad=True))
+    assert center.pending_sum is not None
+    assert not center.pending_sum.requires_grad
+    center.step()
+    assert center.value.tolist() == [2.0, 2.5]
+    center.step()
+    assert center.value.tolist() == [2.0, 2.5]
