@@ -235,17 +235,16 @@ def trunk_weights(state: State) -> State:
     return {name: value for name, value in state.items() if not name.startswith(SUMMARY)}
 
 
-def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> None:
-    """Refuse weights that are not those of the trunk that their file describes, or no numbers.
+def without_memory(path: Path, architecture: dict[str, Any], num_weights: int) -> Trunk:
+    """The trunk that a file describes, without memory for its weights.
 
-    The trunk is built without memory, and only if it is no deeper than there are weights: a small
-    file may state a trunk of any depth.
+    It is built only if it is no deeper than there are weights: a small file may state any depth.
     """
     try:
         depths = architecture.get("depths", architecture.get("depth", 0))
         depth = int(np.sum(depths))
-        if depth > len(weights):
-            raise ValueError(f"{depth} blocks, and {len(weights)} weights")
+        if depth > num_weights:
+            raise ValueError(f"{depth} blocks, and {num_weights} weights")
         with torch.device("meta"):
             trunk = trunk_from(architecture)
         if not (np.isfinite([trunk.mean, trunk.std]).all() and min(trunk.std) > 0):
@@ -253,6 +252,12 @@ def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> N
     except Exception as error:  # whatever a constructor does with values of any kind
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} describes no trunk that can be built ({reason[:200]})") from None
+    return trunk
+
+
+def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> None:
+    """Refuse weights that are not those of the trunk that their file describes, or no numbers."""
+    trunk = without_memory(path, architecture, len(weights))
     if problems := misfit(weights, trunk.state_dict()):
         raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
     wrong = [n for n, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]
@@ -347,6 +352,6 @@ def _read_foreign(
         trunk, architecture, report = extract(state, num_heads, method)
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from None
-    with torch.device("meta"):
-        whole = trunk_from(architecture).architecture  # what the weights do not tell, too
+    # What the weights do not tell, too.
+    whole = without_memory(path, architecture, len(trunk)).architecture
     return trunk, BackboneInfo(whole, report.method, path.name), report

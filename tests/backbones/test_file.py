@@ -322,3 +322,9 @@ def test_a_file_without_a_trunk_says_what_it_holds(tmp_path):
     torch.save(state, tmp_path / "c.pth")
     with pytest.raises(InputError, match=r"trunk; it holds: a, b, c, d, e, f$"):
         read_file(tmp_path / "c.pth")
+
+
+def test_heads_that_do_not_divide_the_width_are_one_sentence(tmp_path):
+    torch.save(trunk().state_dict(), tmp_path / "c.pth")
+    with pytest.raises(InputError, match="describes no trunk that can be built"):
+        read_file(tmp_path / "c.pth", num_heads=5)

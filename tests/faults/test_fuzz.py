@@ -34,7 +34,7 @@ from davis_eval.run import check_sizes
 from davis_eval.scores import score
 from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_frame, read_names
 from davis_eval.stamps import seconds_spent, stamp
-from selfpatch.backbones.file import BackboneInfo, load_features, save_backbone
+from selfpatch.backbones.file import BackboneInfo, load_features, read_file, save_backbone
 from selfpatch.check.ade20k import check_ade20k
 from selfpatch.check.coco import check_coco
 from selfpatch.data.images import read_image
@@ -191,6 +191,11 @@ def test_checkpoints(folder, chance):
         path.write_bytes(bytes_of(path.read_bytes(), chance))
     with bounds():
         load_features(path)
+    with bounds():
+        method = chance.choice((None, "dino", "mocov3", "x"))
+        read_file(
+            path, chance.choice(("teacher", "student")), chance.choice((None, 2, 5, 0)), method
+        )
 
 
 @fuzz()
