@@ -140,7 +140,8 @@ def config_errors_as_sentences(config: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        reading = (Config.fromfile, Config.merge_from_dict, import_modules_from_strings)
+        written = Config.pretty_text.fget  # as checkpoints keep it
+        reading = (Config.fromfile, Config.merge_from_dict, written, import_modules_from_strings)
         building = (build_from_cfg, build_model_from_cfg, Runner.from_cfg)
         counting = (Hook.every_n_train_iters, Hook.every_n_epochs, LogProcessor.get_log_after_iter)
         if not was_raised_within(error, *reading, *building, *counting):
@@ -164,8 +165,9 @@ def suggestion(message: str) -> str:
 
 
 def was_raised_within(error: BaseException, *functions: Callable) -> bool:
-    """Whether one of ``functions`` was at work when ``error``, or its cause, was raised."""
+    """Whether one of ``functions`` was at work when ``error``, or what led to it, was raised."""
     codes = {function.__code__ for function in functions}
     if any(frame.f_code in codes for frame, _ in traceback.walk_tb(error.__traceback__)):
         return True
-    return error.__cause__ is not None and was_raised_within(error.__cause__, *functions)
+    before = error.__cause__ or error.__context__
+    return before is not None and was_raised_within(before, *functions)

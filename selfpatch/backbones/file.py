@@ -275,7 +275,8 @@ def check_stored(path: Path, state: dict[str, Any]) -> None:
     """
     tensors = {name: value for name, value in state.items() if torch.is_tensor(value)}
     for name, value in tensors.items():
-        if value.layout != torch.strided or value.is_meta or value.is_quantized:
+        plain = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+        if not plain or value.is_complex():
             raise InputError(f"{path} holds {name} as {value.type()}, not as plain numbers")
     stored, size = sum(value.nbytes for value in tensors.values()), path.stat().st_size
     if stored > 4 * size:
@@ -331,6 +332,8 @@ def _read_own(
             prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
             if prefix is None:
                 report.ignored[key] = "head, other network or state of a loss"
+            elif not torch.is_tensor(value):
+                raise TypeError(f"{key} is no tensor")
             else:
                 report.used[key] = prefixes[prefix] + key.removeprefix(prefix)
                 trunk[report.used[key]] = value

@@ -20,6 +20,7 @@ from selfpatch.errors import InputError, config_errors_as_sentences
 
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
+SECTIONS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 LOADING = ("folder", "num_workers", "pin_memory")
 
 
@@ -92,21 +93,27 @@ def read_config(
     with config_errors_as_sentences(path):
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options or {})
-        import_modules_from_strings(**cfg.get("custom_imports", {}))  # those of an option, too
+        imports = cfg.get("custom_imports") or {"imports": []}  # those of an option, too
+        if not {"imports"} <= set(imports) <= {"imports", "allow_failed_imports"}:
+            raise InputError(f"{path} has custom_imports without a list of imports: {imports}")
+        import_modules_from_strings(**imports)
     known = {*inspect.signature(Runner.__init__).parameters, *OWN_SETTINGS, *READ_BY_MMENGINE}
     for name in cfg:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else "nothing reads it."
             raise InputError(f"{path} has the unknown setting {name!r}; {hint}")
+    if lacking := [name for name in SECTIONS if not isinstance(cfg.get(name), dict)]:
+        raise InputError(f"{path} has no section {lacking[0]}; see selfpatch/configs")
     for name in cfg.train_dataloader:
         if name not in LOADING:
             raise InputError(
                 f"{path} has the unknown setting train_dataloader.{name}; known are"
                 f" {', '.join(LOADING)}, beside views and total_batch_size at the top"
             )
-    if not isinstance(cfg.train_cfg.max_epochs, int) or cfg.train_cfg.max_epochs < 1:
-        raise InputError(f"train_cfg.max_epochs={cfg.train_cfg.max_epochs!r}; give 1 or more")
+    epochs = cfg.train_cfg.get("max_epochs")
+    if not isinstance(epochs, int) or epochs < 1:
+        raise InputError(f"train_cfg.max_epochs={epochs!r}; give 1 or more")
     if data is not None:
         cfg.train_dataloader.folder = data
     cfg.work_dir = work_dir or cfg.get("work_dir") or f"work_dirs/{Path(path).stem}"

@@ -1,5 +1,6 @@
 """Whole files -> files that somebody or something has changed."""
 
+import copy
 import json
 import math
 import random
@@ -66,5 +67,5 @@ def values_of(content: Any, chance: random.Random) -> Any:
             case 1:
                 container[f"{key}s"] = container.pop(key)
             case _:
-                container[key] = chance.choice(ODD)
+                container[key] = copy.deepcopy(chance.choice(ODD))
     return chance.choice(ODD) if chance.random() < 0.02 else content
