@@ -138,6 +138,8 @@ def _problem(annotation: Json, images: dict[int, Json], categories: set[int]) ->
         return "have a box that reaches beyond their image"
     shape = annotation.get("segmentation")
     if isinstance(shape, dict):
+        if not shape.get("counts"):
+            return "have an empty mask"
         fits = shape.get("size") == [image["height"], image["width"]]
         return None if fits else "have a mask of another size than their image"
     polygons_are_whole = isinstance(shape, list) and all(len(part) >= 6 for part in shape)

@@ -112,8 +112,10 @@ DAMAGES = [
     ("coco", edit(lambda c: c["annotations"][0].update(category_id=99)), "category that is not"),
     ("coco", edit(lambda c: c["annotations"][0].update(bbox=[0, 0, 9e9, 9])), "beyond their image"),
     ("coco", edit(lambda c: c["annotations"][0].update(segmentation=[])), "have no mask"),
-    ("coco", edit(lambda c: c["annotations"][0].update(segmentation={"size": [1, 1]})),
-     "mask of another size"),
+    ("coco", edit(lambda c: c["annotations"][0].update(
+        segmentation={"size": [1, 1], "counts": "0"})), "mask of another size"),
+    ("coco", edit(lambda c: c["annotations"][0].update(
+        segmentation={"size": [1, 1], "counts": []})), "have an empty mask"),
     ("coco", edit(lambda c: c["annotations"][1].update(id=c["annotations"][0]["id"])),
      "occur twice"),
     ("coco", edit(lambda c: c["images"][1].update(height=999)), "says 999x"),
