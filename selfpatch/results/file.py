@@ -153,6 +153,8 @@ def check(result: Result) -> None:
             raise ValueError(f"its {name} is {value!r}, and percents go from 0 to 100")
     if result.task == "davis2017":
         check_mean(*(result.metrics.get(name) for name in TASKS["davis2017"]))
+    if not all(isinstance(version, str) for version in result.versions.values()):
+        raise ValueError("one of its versions is no text")
     stated = result.backbone
     if not {"method", "fingerprint", "weights", "architecture"} <= set(stated):
         raise ValueError("its backbone has no method, fingerprint, weights or architecture")
