@@ -1,7 +1,7 @@
 """MATLAB's file, level 5 -> one numeric array of it.
 
 scipy reads them, too, but a damaged file can take the whole process down with it there: a
-segmentation fault, with scipy 1.16 for one of two hundred. Source: "MAT-File Format", MathWorks.
+segmentation fault, with scipy 1.17 for one of two hundred. Source: "MAT-File Format", MathWorks.
 """
 
 import struct

@@ -37,7 +37,7 @@ def check_coco(root: Path) -> Findings:
             continue
         try:
             content = json.loads(path.read_bytes())
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             yield error(f"{path} is no whole JSON ({problem}); fetch it again")
             continue
         if not isinstance(content, dict):

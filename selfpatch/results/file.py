@@ -122,7 +122,7 @@ def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
             try:
                 result = Result(**json.loads(file.read_text()))
                 check(result)
-            except (ValueError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise InputError(f"{file} is not a results file ({error})") from None
             results.append(result)
             stated = result.backbone["fingerprint"], result.backbone["method"]

@@ -100,6 +100,7 @@ DAMAGES = [
     ("coco", remove("coco/train2017"), "train2017 does not exist"),
     ("coco", remove(TRAIN), "instances_train2017.json does not exist"),
     ("coco", cut(TRAIN), "is no whole JSON"),
+    ("coco", lambda data: (data / TRAIN).write_text("[" * 100_000), "is no whole JSON"),
     ("coco", edit(lambda c: c.pop("annotations")), "has no annotations"),
     ("coco", edit(lambda c: c["categories"].pop()), "80 in the other"),
     ("coco", edit(lambda c: c["categories"].reverse()), "number 1 is"),

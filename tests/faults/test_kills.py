@@ -21,13 +21,10 @@ from mmengine.runner import CheckpointLoader
 
 from davis_eval.masks import read_mask
 from selfpatch import (
-    build_trunk,
     hosts,  # noqa: F401 (how checkpoints are read)
     load_backbone,
 )
 from selfpatch.atomic import TEMPORARY
-from selfpatch.backbones.file import BackboneInfo, save_backbone
-from selfpatch.demo.data import Sizes, generate
 from selfpatch.engine.checkpoints import damage_of
 from selfpatch.results.file import read_results
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, arguments
@@ -126,20 +123,6 @@ def wait_for_the_end(started: list[Program], seconds: float = 12) -> None:
         said = [Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:3] for pid in left]
         assert time.monotonic() < limit, f"processes outlive their parent: {said}"
         time.sleep(0.1)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    sizes = Sizes(pretraining=8, coco_train=4, coco_val=2, ade_train=4, ade_val=2, frames=6)
-    return generate(tmp_path_factory.mktemp("data") / "tiny", sizes)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "b.safetensors"
-    vit = build_trunk("vit_tiny", depth=6, image_size=96)
-    save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
-    return path
 
 
 def weights(folder: Path) -> str:

@@ -17,9 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfpatch import build_trunk, load_backbone
-from selfpatch.backbones.file import BackboneInfo, save_backbone
-from selfpatch.demo.data import Sizes, generate
+from selfpatch import load_backbone
 from selfpatch.engine.checkpoints import damage_of, newest
 from tests import ROOT
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, arguments
@@ -34,20 +32,6 @@ OPTIONS = {
     "default_hooks.checkpoint.keep_last": 0,
     "train_cfg.max_epochs": 3,
 }
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    sizes = Sizes(pretraining=2, coco_train=2, coco_val=2, ade_train=2, ade_val=2, frames=3)
-    return generate(tmp_path_factory.mktemp("data") / "tiny", sizes)
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "b.safetensors"
-    vit = build_trunk("vit_tiny", depth=2, image_size=96)
-    save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
-    return path
 
 
 def commands(data: Path, backbone: Path, images: Path, out: Path) -> dict[str, list[str]]:
