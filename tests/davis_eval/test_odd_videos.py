@@ -103,6 +103,14 @@ def test_masks_of_0_and_255_are_one_object_throughout(tmp_path):
         assert np.array_equal(read_mask(path), mask)
 
 
+@pytest.mark.parametrize("beside", ["preview.jpg", "preview.webp", "._00000.png"])
+def test_only_masks_tell_whether_255_is_an_object(beside, tmp_path):
+    (mask,) = squares(1, 1)
+    grey(tmp_path / "00000.png", mask * 255)
+    Image.fromarray(mask + 100).save(tmp_path / beside)
+    assert np.array_equal(read_mask(tmp_path / "00000.png"), mask)
+
+
 def test_a_grey_mask_with_transparency_is_read_as_its_grey_values(tmp_path):
     (mask,) = squares(1, 2)
     layers = [Image.fromarray(mask), Image.new("L", SIZE[::-1], 255)]
