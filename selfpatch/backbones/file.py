@@ -184,11 +184,21 @@ def _network_of(state: Any, network: str) -> tuple[Any, list[str]]:
 
 
 def load_backbone(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+    path: str | os.PathLike[str], device: str | torch.device | None = "cpu"
 ) -> tuple[Trunk, BackboneInfo]:
-    """Build the trunk that a file describes, with its weights, in evaluation mode."""
+    """Build the trunk that a file describes, with its weights, in evaluation mode.
+
+    Args:
+        path: See :func:`read_file`.
+        device: Where to; None is a GPU where there is one.
+    """
     state, info = read_backbone(path)
-    return trunk_of(info, state, device), info
+    return trunk_of(info, state, device or available_device()), info
+
+
+def available_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def trunk_of(info: BackboneInfo, state: State, device: str | torch.device = "cpu") -> Trunk:

@@ -1,22 +1,19 @@
 """Draw the curves of pretraining runs beside each other.
 
-Example:
-    python tools/curves.py work_dirs/dino work_dirs/selfpatch --out curves.png
+Examples:
+    selfpatch curves work_dirs/dino work_dirs/selfpatch --out curves.png
 """
 
 import argparse
 from pathlib import Path
-
-import matplotlib
-
-matplotlib.use("agg")
-
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
+from typing import TYPE_CHECKING
 
 from selfpatch.atomic import atomic_write
-from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.errors import InputError
 from selfpatch.results.scalars import read_scalars
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 PANELS = {
     "cls_loss": "image loss",
@@ -28,23 +25,29 @@ PANELS = {
 }
 
 
-def main() -> None:
-    """Read the command line and draw."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("work_dirs", type=Path, nargs="+", help="work dirs of tools/pretrain.py")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("work_dirs", type=Path, nargs="+", help="of `selfpatch pretrain`")
     parser.add_argument("--titles", nargs="+", help="one per run; its folder's name, if left out")
     parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
-    args = parser.parse_args()
-    with exit_with_sentence():
-        titles = args.titles or [path.name for path in args.work_dirs]
-        if len(titles) != len(args.work_dirs):
-            raise InputError(f"{len(titles)} titles do not fit {len(args.work_dirs)} runs")
-        runs = {t: read_scalars(path) for t, path in zip(titles, args.work_dirs, strict=True)}
-        draw(runs, args.out)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Draw."""
+    titles = args.titles or [path.name for path in args.work_dirs]
+    if len(titles) != len(args.work_dirs):
+        raise InputError(f"{len(titles)} titles do not fit {len(args.work_dirs)} runs")
+    runs = {t: read_scalars(path) for t, path in zip(titles, args.work_dirs, strict=True)}
+    draw(runs, args.out)
 
 
 def draw(runs: dict[str, list[dict]], path: Path) -> None:
     """One panel per value that any of the runs has."""
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
     shown = [name for name in PANELS if any(name in line for run in runs.values() for line in run)]
     figure, axes = plt.subplots(
         -(-len(shown) // 2), 2, figsize=(9, 2.6 * -(-len(shown) // 2)), squeeze=False
@@ -59,7 +62,7 @@ def draw(runs: dict[str, list[dict]], path: Path) -> None:
         figure.savefig(file, format="png", dpi=110)
 
 
-def draw_panel(axis: Axes, runs: dict[str, list[dict]], name: str) -> None:
+def draw_panel(axis: "Axes", runs: dict[str, list[dict]], name: str) -> None:
     """One value over the steps of each run; the colour of a run is the same in every panel."""
     for number, (title, lines) in enumerate(runs.items()):
         points = [(line["step"], line[name]) for line in lines if name in line]
@@ -69,7 +72,3 @@ def draw_panel(axis: Axes, runs: dict[str, list[dict]], name: str) -> None:
     axis.set_title(PANELS[name], fontsize=10)
     axis.set_xlabel("iteration", fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,13 +1,13 @@
 """Print one table of results files.
 
-Example:
-    python tools/table.py work_dirs/demo
-    python tools/table.py dino/results.json selfpatch/results.json --format markdown
+Examples:
+    selfpatch table work_dirs/demo
+    selfpatch table dino/results.json selfpatch/results.json --format markdown
 """
 
 import argparse
 
-from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.errors import InputError
 from selfpatch.results.file import read_results
 from selfpatch.results.formats import to_html, to_markdown, to_text
 from selfpatch.results.table import build_table
@@ -15,18 +15,15 @@ from selfpatch.results.table import build_table
 FORMATS = {"text": to_text, "markdown": to_markdown, "html": to_html}
 
 
-def main() -> None:
-    """Read the command line, the results files, and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("results", nargs="+", help="results files, or folders to search for them")
-    parser.add_argument("--format", choices=FORMATS, default="text")
-    args = parser.parse_args()
-    with exit_with_sentence():
-        results = read_results(args.results)
-        if not results:
-            raise InputError(f"no results.json below {', '.join(args.results)}; run a task first")
-        print(FORMATS[args.format](build_table(results)))
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the table")
 
 
-if __name__ == "__main__":
-    main()
+def run(args: argparse.Namespace) -> None:
+    """Read the results files, and print."""
+    results = read_results(args.results)
+    if not results:
+        raise InputError(f"no results.json below {', '.join(args.results)}; run a task first")
+    print(FORMATS[args.format](build_table(results)))

@@ -29,10 +29,10 @@ from PIL import Image
 from davis_eval.check import check_davis
 from davis_eval.keypoints import read_video, video_names
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.run import Settings as RunSettings
 from davis_eval.run import check_sizes
 from davis_eval.scores import score
 from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_frame, read_names
+from davis_eval.settings import Settings as RunSettings
 from davis_eval.stamps import seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo, load_features, read_file, save_backbone
 from selfpatch.check.ade20k import check_ade20k

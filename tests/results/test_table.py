@@ -14,7 +14,6 @@ from selfpatch.results.formats import to_html, to_markdown, to_text
 from selfpatch.results.published import PUBLISHED
 from selfpatch.results.settings import UNKNOWN, flat
 from selfpatch.results.table import build_table, version_list
-from tests import ROOT
 
 
 def data(path: str, count: int, unit: str = "images") -> dict:
@@ -210,7 +209,7 @@ def test_the_tool_reads_files_and_folders(tmp_path):
     path.parent.mkdir()
     path.write_text(json.dumps(asdict(result(value=33.25))))
     assert read_results([path]) == read_results([tmp_path])
-    line = [sys.executable, ROOT / "tools/table.py", tmp_path, "--format", "markdown"]
+    line = [sys.executable, "-m", "selfpatch", "table", tmp_path, "--format", "markdown"]
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0
     assert "33.25" in done.stdout
@@ -257,7 +256,7 @@ def test_the_tool_answers_a_bad_file_with_one_sentence(tmp_path, content, progra
     path = tmp_path / "results.json"
     if content is not None:
         path.write_text(content)
-    done = programs.run("tools/table.py", path)
+    done = programs.run("-m", "selfpatch", "table", path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert str(path) in done.stderr
