@@ -17,8 +17,9 @@ from pathlib import Path
 
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
+from selfpatch.results.facts import to_csv, to_json
 from selfpatch.results.file import read_results
-from selfpatch.results.formats import to_csv, to_json, to_latex, to_markdown, to_text
+from selfpatch.results.formats import to_latex, to_markdown, to_text
 from selfpatch.results.layouts import LAYOUTS, build_tables
 from selfpatch.results.table import Tables
 

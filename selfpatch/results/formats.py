@@ -1,19 +1,13 @@
-"""Tables -> text, Markdown, LaTeX, CSV, JSON."""
+"""Tables -> text, Markdown, LaTeX, HTML: for people."""
 
-import csv
 import html
-import io
-import json
 import re
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
 
 from selfpatch.results.grid import Grid, Line, grid_of, left_out, legend, printable
 from selfpatch.results.origins import origins
-from selfpatch.results.statistics import Seeds
-from selfpatch.results.table import Cell, Row, Table, Tables
+from selfpatch.results.table import Table, Tables
 
 LINE_WIDTH = 100
 NUM_LEFT = 2
@@ -33,7 +27,7 @@ def to_text(tables: Tables) -> str:
     for table in tables.tables:
         grid = grid_of(table)
         parts.append(f"{printable(table.title)}\n\n{aligned(grid)}")
-        parts += [notes_text(grid)] * bool(grid.notes)
+        parts += [notes_text((*grid.notes, *grid.sources))] * bool(grid.notes + grid.sources)
         parts += ["To fill the dashes:\n" + commands_text(grid)] * bool(grid.commands)
     parts += map(wrapped, (*legend(tables), *left_out(tables)))
     if lines := origins(tables):
@@ -43,25 +37,26 @@ def to_text(tables: Tables) -> str:
 
 
 def summary(tables: Tables) -> str:
-    """What was measured and published alone, for a terminal."""
+    """What was measured and published alone, for a terminal; the whole has sources and commands."""
     parts = []
     for table in tables.tables:
         rows = tuple(row for row in table.rows if not row.commands)
         shown = Table(table.layout, table.task, table.title, table.metrics, rows)
         grid = grid_of(shown)
         parts.append(f"{printable(table.title)}\n\n{aligned(grid)}")
-        parts += [notes_text(grid)] * bool(grid.notes)
+        parts += [notes_text(grid.notes)] * bool(grid.notes)
     return "\n\n".join([*parts, *map(wrapped, legend(tables))])
 
 
 def wrapped(text: str, indent: int = 0) -> str:
     """A sentence over several lines."""
-    return textwrap.fill(text, LINE_WIDTH, subsequent_indent=" " * indent)
+    more = " " * indent
+    return textwrap.fill(text, LINE_WIDTH, subsequent_indent=more, break_on_hyphens=False)
 
 
-def notes_text(grid: Grid) -> str:
+def notes_text(notes: Sequence[str]) -> str:
     """The notes, each beginning a line."""
-    return "\n".join(wrapped(note, indent=4) for note in grid.notes)
+    return "\n".join(wrapped(note, indent=4) for note in notes)
 
 
 def commands_text(grid: Grid) -> str:
@@ -124,7 +119,8 @@ def to_markdown(tables: Tables) -> str:
     for table in tables.tables:
         grid = grid_of(table)
         parts += [f"### {marked(printable(table.title))}", markdown_grid(grid)]
-        parts += ["\n".join(f"- {marked(note)}" for note in grid.notes)] * bool(grid.notes)
+        if notes := grid.notes + grid.sources:
+            parts.append("\n".join(f"- {marked(note)}" for note in notes))
         if grid.commands:
             parts.append(f"To fill the dashes:\n\n```\n{commands_text(grid)}\n```")
     parts += map(marked, (*legend(tables), *left_out(tables)))
@@ -167,7 +163,7 @@ def latex_table(table: Table) -> str:
         f"  \\caption{{{typeset(printable(table.title))}}}",
         "\n  \\par\\medskip\n".join(blocks),
         r"\end{table}",
-        *map(commented, grid.notes),
+        *map(commented, grid.notes + grid.sources),
     ]
     if grid.commands:
         lines += map(commented, ("To fill the dashes:", *commands_text(grid).splitlines()))
@@ -216,100 +212,6 @@ def commented(text: str) -> str:
     return f"% {text}"
 
 
-COLUMNS = (
-    "layout", "title", "task", "model", "variant", "trunk", "setting", "metric", "n", "mean", "std",
-    "seeds", "baseline", "difference", "low", "high", "interval", "published", "about", "source",
-)  # fmt: skip
-"""Of the CSV; a published gain over the method alone has its number under ``difference``."""
-
-
-def to_csv(tables: Tables) -> str:
-    """A line per cell, with a header; numbers with all their digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n", restval="")
-    writer.writeheader()
-    for table in tables.tables:
-        for row in table.rows:
-            for metric, cell in zip(table.metrics, row.cells, strict=True):
-                if row.is_published and not cell.published:
-                    continue
-                facts = {**of_row(table, row), "metric": metric, **of_cell(cell)}
-                facts["seeds"] = " ".join(map(seeds_text, cell.values))
-                known = {name: facts.get(name) for name in COLUMNS}
-                writer.writerow(
-                    {n: printable(v) if isinstance(v, str) else v for n, v in known.items()}
-                )
-    return text.getvalue()
-
-
-def of_row(table: Table, row: Row) -> dict[str, Any]:
-    """What all cells of a row share."""
-    return {
-        "layout": table.layout,
-        "title": table.title,
-        "task": table.task,
-        "model": row.model.name,
-        "variant": row.variant,
-        "trunk": row.model.trunk,
-        "setting": row.setting,
-    }
-
-
-def of_cell(cell: Cell) -> dict[str, Any]:
-    """The facts of a cell, by the names of :data:`COLUMNS`."""
-    facts: dict[str, Any] = {"n": len(cell.values), "mean": cell.mean, "std": cell.deviation}
-    if found := cell.difference:
-        facts |= {"baseline": found.baseline, "difference": found.value}
-        facts |= {"low": found.low, "high": found.high, "interval": found.how}
-    if number := cell.published:
-        facts |= {"about": number.about, "source": f"{number.source}; {number.setting}"}
-        facts["difference" if number.gain else "published"] = number.value
-    return facts
-
-
-def seeds_text(seeds: Seeds) -> str:
-    """``0/3``: seed of the pretraining and of the task; a dash where there is none."""
-    return "/".join("-" if seed is None else str(seed) for seed in seeds)
-
-
-def to_json(tables: Tables) -> str:
-    """All facts, with the values by seed and the results behind each row."""
-    described = [
-        {
-            "layout": table.layout,
-            "task": table.task,
-            "title": table.title,
-            "metrics": table.metrics,
-            "rows": [json_row(table, row) for row in table.rows],
-            "notes": grid_of(table).notes,
-        }
-        for table in tables.tables
-    ]
-    whole = {"tables": described, "empty": tables.empty, "notes": legend(tables)}
-    return json.dumps(whole, indent=1) + "\n"
-
-
-def json_row(table: Table, row: Row) -> dict[str, Any]:
-    """A row, its cells by metric."""
-    cells = {}
-    for metric, cell in zip(table.metrics, row.cells, strict=True):
-        values = {seeds_text(seeds): value for seeds, value in cell.values.items()}
-        cells[metric] = {**of_cell(cell), "values": values}
-    facts = {n: v for n, v in of_row(table, row).items() if n not in ("layout", "title", "task")}
-    results = [
-        {
-            "file": str(file),
-            "fingerprint": result.backbone["fingerprint"],
-            "seeds": seeds_text((result.backbone["seed"], result.seed)),
-            **{
-                n: v for n, v in asdict(result).items() if n not in ("backbone", "settings", "seed")
-            },
-        }
-        for file, result in row.results.items()
-    ]
-    return {**facts, "cells": cells, "commands": row.commands, "results": results}
-
-
 def to_html(tables: Tables) -> str:
     """A ``<table>`` each with its notes, for a page that brings its own style."""
     parts = []
@@ -320,7 +222,8 @@ def to_html(tables: Tables) -> str:
         for line in grid.lines:
             body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line.cells)
             body += "</tr>\n"
-        notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in grid.notes)
+        listed = grid.notes + grid.sources
+        notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in listed)
         parts.append(
             f"<h3>{html.escape(printable(table.title))}</h3><table class='results'><thead><tr>"
             f"{head}</tr></thead>\n<tbody>{body}</tbody></table>\n{notes}"

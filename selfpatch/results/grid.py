@@ -11,14 +11,19 @@ NONE = "-"
 LONGEST_LABEL = 36
 """Characters of a row's name; what is longer stands in a note."""
 
-SUMMARY = (
+OF_MEASURED = (
     "In percent: the mean of n seeds ± their sample standard deviation. Below it what was gained,"
     " in percent points, with the 95 % confidence interval of Student's t: over pairs of equal"
     " seeds, or Welch's."
 )
+OF_NULLS = "A dash in a row with results is a metric that could not be computed."
+OF_ONE_SEED = (
+    "One seed: nothing tells such a difference from chance. Train both again with --cfg-options"
+    " randomness.seed=1."
+)
 OF_PUBLISHED = (
-    "Published numbers were made in other settings, named above. They are no target, and nothing"
-    " is subtracted from them."
+    "Published numbers were made in other settings, which their sources name. They are no target,"
+    " and nothing is subtracted from them."
 )
 
 
@@ -43,12 +48,14 @@ class Grid:
         header: Headings of the columns: model, trunk, n, and the metrics.
         lines: What stands below them.
         notes: Sentences for under the table.
+    sources: Where each published number stands, and how it was made.
         commands: What would fill the dashes: headings, and commands below them.
     """
 
     header: tuple[str, ...]
     lines: tuple[Line, ...]
     notes: tuple[str, ...]
+    sources: tuple[str, ...]
     commands: tuple[tuple[str, tuple[str, ...]], ...]
 
 
@@ -65,7 +72,8 @@ def grid_of(table: Table) -> Grid:
     return Grid(
         tuple(map(printable, ("model", "trunk", "n", *names))),
         tuple(lines),
-        tuple(map(printable, [*remarks, *seed_notes(table.rows, labels), *sources(table)])),
+        tuple(map(printable, [*remarks, *seed_notes(table.rows, labels)])),
+        tuple(map(printable, sources(table))),
         tuple((printable(head), tuple(map(printable, body))) for head, body in commands(table)),
     )
 
@@ -163,18 +171,12 @@ def seed_notes(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
         prints = {result.backbone["fingerprint"] for result in row.results.values()}
         if 0 < len(prints) < len(row.results):
             several.append(f"{label} ({len(row.results)} of {len(prints)})")
-    notes = []
-    if several:
-        notes.append(
-            f"Several results of one backbone: {', '.join(several)}. Their deviation is not that of"
-            " pretraining."
-        )
-    if any(cell.difference and cell.difference.how == "one seed" for r in rows for cell in r.cells):
-        notes.append(
-            "One seed: nothing tells such a difference from chance. Train both again with"
-            " --cfg-options randomness.seed=1."
-        )
-    return notes
+    if not several:
+        return []
+    return [
+        f"Several results of one backbone: {', '.join(several)}. Their deviation is not that of"
+        " pretraining."
+    ]
 
 
 def sources(table: Table) -> list[str]:
@@ -214,9 +216,14 @@ def commands(table: Table) -> list[tuple[str, tuple[str, ...]]]:
 def legend(tables: Tables) -> list[str]:
     """How to read what was measured and published, as far as there is any."""
     rows = [row for table in tables.tables for row in table.rows]
-    return [SUMMARY] * any(row.results for row in rows) + [OF_PUBLISHED] * any(
-        row.is_published for row in rows
-    )
+    cells = [cell for row in rows if row.results for cell in row.cells]
+    said = {
+        OF_MEASURED: bool(cells),
+        OF_NULLS: any(not cell.values for cell in cells),
+        OF_ONE_SEED: any(cell.difference and cell.difference.how == "one seed" for cell in cells),
+        OF_PUBLISHED: any(row.is_published for row in rows),
+    }
+    return [sentence for sentence, is_due in said.items() if is_due]
 
 
 def left_out(tables: Tables) -> list[str]:

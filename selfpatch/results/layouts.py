@@ -123,7 +123,9 @@ def plain_table(
     title = TASK_NAMES.get(task, task)
     if layout == "compatibility":
         title = f"Compatibility, {title}"
-    return Table(layout, task, title, metrics, tuple(sorted(rows, key=place)))
+    found = {row.model[:2] for row in rows if not row.is_published}
+    rows.sort(key=lambda row: (row.model[:2] not in found, *place(row)))
+    return Table(layout, task, title, metrics, tuple(rows))
 
 
 def columns(task: str, results: Iterable[Result]) -> tuple[str, ...]:

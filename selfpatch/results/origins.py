@@ -41,7 +41,7 @@ def task_lines(results: list[Result]) -> list[str]:
         made = f"{r.config} on {data}; {settings_text(r.settings)}"
         found.setdefault((TASK_NAMES.get(r.task, r.task), made), []).append(r)
     return [
-        f"{task}: {made}; {len(of)} results, {sum(r.hours for r in of):.2f} h"
+        f"{task}: {made}; {len(of)} result{'s' * (len(of) > 1)}, {sum(r.hours for r in of):.2f} h"
         for (task, made), of in found.items()
     ]
 

@@ -101,7 +101,7 @@ class Table:
         title: Its name as people read it.
         metrics: A metric per column, by its name in results files.
         rows: Trunks together, a method and the same with SelfPatch together; published numbers
-            below the measured ones of the same method and trunk.
+            below the measured ones of the same method and trunk, or last if there are none.
     """
 
     layout: str

@@ -43,8 +43,9 @@ from selfpatch.demo.data import Sizes, generate
 from selfpatch.engine.launch import pretrain, read_config
 from selfpatch.errors import REMEDIES, InputError, config_errors_as_sentences
 from selfpatch.models.trunks import build_trunk
+from selfpatch.results.facts import to_csv, to_json
 from selfpatch.results.file import read_results
-from selfpatch.results.formats import to_csv, to_html, to_json, to_latex, to_markdown, to_text
+from selfpatch.results.formats import to_html, to_latex, to_markdown, to_text
 from selfpatch.results.layouts import build_tables
 from selfpatch.results.scalars import read_scalars
 from selfpatch.results.settings import flat

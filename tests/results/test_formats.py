@@ -8,12 +8,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from selfpatch.results.facts import to_csv, to_json
 from selfpatch.results.file import Result
 from selfpatch.results.formats import (
     LINE_WIDTH,
-    to_csv,
     to_html,
-    to_json,
     to_latex,
     to_markdown,
     to_text,
@@ -123,7 +122,7 @@ def test_a_number_can_be_traced_to_weights_config_data_device_and_versions():
     text = " ".join(to_text(tables([one])).split())
     for fact in (
         f"{one.backbone['fingerprint'][:12]} (seed 0)",
-        "davis2017.py on data, 30 sequences; lr=6e-05; 1 results, 0.50 h",
+        "davis2017.py on data, 30 sequences; lr=6e-05; 1 result, 0.50 h",
         "device: a machine",
         "torch 2.15.0, mmcv (onedl-mmcv) 2.3.6",
     ):

@@ -100,6 +100,21 @@ def test_of_two_recipes_the_nearer_one_is_the_baseline():
     assert (found.baseline, found.value) == ("DINO (max_epochs=200)", 2.0)
 
 
+def test_of_recipes_that_are_as_near_none_is_the_baseline():
+    results = [result(UPERNET, of=of("dino", epochs=epochs), seed=0) for epochs in (100, 300)]
+    results += [result(UPERNET, of=of("dino+selfpatch", epochs=200), seed=0)]
+    found = measured(results)[-1].cells[0].difference
+    assert found is not None
+    assert (found.value, found.how) == (None, "which DINO?")
+
+
+def test_a_baseline_without_the_value_leaves_no_difference():
+    results = [one(metrics={"mIoU": None, "mAcc": 50.0}), one("dino+selfpatch")]
+    found = measured(results)[-1].cells[0].difference
+    assert found is not None
+    assert (found.value, found.how) == (None, "no value")
+
+
 ELSEWHERE = described_data("elsewhere", [f"other {number}" for number in range(2000)], "images")
 
 
