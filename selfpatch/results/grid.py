@@ -16,6 +16,7 @@ OF_MEASURED = (
     " in percent points, with the 95 % confidence interval of Student's t: over pairs of equal"
     " seeds, or Welch's."
 )
+SEVERAL = "Several results of one backbone, whose deviation is not that of pretraining"
 OF_NULLS = "A dash in a row with results is a metric that could not be computed."
 OF_ONE_SEED = (
     "One seed: nothing tells such a difference from chance. Train both again with --cfg-options"
@@ -61,37 +62,49 @@ class Grid:
 
 def grid_of(table: Table) -> Grid:
     """All that a table says."""
-    labels, remarks = labelled(table)
-    lines: list[Line] = []
+    labels, lines, several = Labels(), [], []
     above: Model | None = None
-    for row, label in zip(table.rows, labels, strict=True):
-        is_below = above is not None and above[:2] == row.model[:2]
-        lines += published_lines(row, is_below) if row.is_published else lines_of(row, label)
+    for row in table.rows:
+        if row.is_published:
+            is_below = above is not None and above[:2] == row.model[:2]
+            lines += published_lines(row, is_below)
+        else:
+            label = labels.of_row(row, table.layout)
+            lines += [measured_line(row, label), *difference_lines(row, labels)]
+            several += backbones_text(row, label)
         above = row.model
     names = (METRIC_NAMES.get(metric, metric) for metric in table.metrics)
+    notes = [*labels.notes(), *([f"{SEVERAL}: {', '.join(several)}."] if several else [])]
     return Grid(
         tuple(map(printable, ("model", "trunk", "n", *names))),
         tuple(lines),
-        tuple(map(printable, [*remarks, *seed_notes(table.rows, labels)])),
+        tuple(map(printable, notes)),
         tuple(map(printable, sources(table))),
         tuple((printable(head), tuple(map(printable, body))) for head, body in commands(table)),
     )
 
 
-def labelled(table: Table) -> tuple[list[str], list[str]]:
-    """Every row's name, and notes on those that would be too long."""
-    labels: list[str] = []
-    marks: dict[str, str] = {}
-    for row in table.rows:
-        name, more = row.model.name, ", ".join(part for part in (row.variant, row.setting) if part)
-        if table.layout == "ablations":  # whose title names the model
-            name, more = row.variant, row.setting
-        if len(name) + len(more) > LONGEST_LABEL:
-            mark = marks.setdefault(more, f"({letters(len(marks))})")
-            labels.append(f"{name} {mark}")
-        else:
-            labels.append(f"{name} ({more})" if more else name)
-    return labels, [f"{mark} {more}" for more, mark in marks.items()]
+class Labels:
+    """Names of rows; what is too long for one is marked by a letter, and stands in a note."""
+
+    def __init__(self) -> None:
+        self.marks: dict[str, str] = {}
+
+    def of_row(self, row: Row, layout: str) -> str:
+        """A row's name; an ablation's is the part's value, since the title names the model."""
+        if layout == "ablations":
+            return self.of(row.variant, row.setting)
+        return self.of(row.model.name, ", ".join(filter(None, (row.variant, row.setting))))
+
+    def of(self, name: str, more: str) -> str:
+        """``name (more)``, or ``name (a)``."""
+        if len(name) + len(more) <= LONGEST_LABEL:
+            return f"{name} ({more})" if more else name
+        return f"{name} {self.marks.setdefault(more, f'({letters(len(self.marks))})')}"
+
+    def notes(self) -> list[str]:
+        """What the letters stand for."""
+        return [f"{mark} {more}" for more, mark in self.marks.items()]
 
 
 def letters(number: int) -> str:
@@ -100,22 +113,26 @@ def letters(number: int) -> str:
     return (letters(more - 1) if more else "") + chr(ord("a") + last)
 
 
-def lines_of(row: Row, label: str) -> list[Line]:
-    """A row, and its differences by what was subtracted and how."""
+def measured_line(row: Row, label: str) -> Line:
+    """What was measured, or dashes."""
     num_results = str(len(row.results)) if row.results else NONE
     values = (measured_text(cell, len(row.results)) for cell in row.cells)
-    lines = [line((label, row.model.trunk, num_results, *values))]
-    kinds = dict.fromkeys((d.baseline, d.how) for cell in row.cells if (d := cell.difference))
-    for baseline, how in kinds:
-        texts = [
-            difference_text(cell.difference)
-            if cell.difference
-            and (cell.difference.baseline, cell.difference.how) == (baseline, how)
-            else ""
-            for cell in row.cells
-        ]
-        named = f"over {baseline}, {how}" if any(texts) else f"over {baseline}: {how}"
-        lines.append(line((named, "", "", *texts), is_below=True))
+    return line((label, row.model.trunk, num_results, *values))
+
+
+def difference_lines(row: Row, labels: Labels) -> list[Line]:
+    """A row's differences: a line for each baseline, and for each way to an interval."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for place, cell in enumerate(row.cells):
+        if difference := cell.difference:
+            how = "" if difference.value is None else f", {difference.how}"
+            texts = found.setdefault((difference.baseline, how), [""] * len(row.cells))
+            texts[place] = difference_text(difference)
+    lines = []
+    for (baseline, how), texts in found.items():
+        name, _, more = baseline.partition(" (")
+        label = f"over {labels.of(name, more.removesuffix(')'))}{how}"
+        lines.append(line((label, "", "", *texts), is_below=True))
     return lines
 
 
@@ -148,9 +165,9 @@ def measured_text(cell: Cell, num_results: int) -> str:
 
 
 def difference_text(difference: Difference) -> str:
-    """The difference and its interval, as far as there are any."""
+    """The difference and its interval, as far as there are any; else the reason."""
     if difference.value is None:
-        return ""
+        return difference.how
     if difference.low is None or difference.high is None:
         return f"{difference.value:+.2f}"
     return f"{difference.value:+.2f} [{difference.low:.2f}, {difference.high:.2f}]"
@@ -164,19 +181,12 @@ def published_text(cell: Cell) -> str:
     return f"{about}{cell.published.value:{'+' if cell.published.gain else ''}g}"
 
 
-def seed_notes(rows: Sequence[Row], labels: Sequence[str]) -> list[str]:
-    """What the number of seeds does not say by itself."""
-    several = []
-    for row, label in zip(rows, labels, strict=True):
-        prints = {result.backbone["fingerprint"] for result in row.results.values()}
-        if 0 < len(prints) < len(row.results):
-            several.append(f"{label} ({len(row.results)} of {len(prints)})")
-    if not several:
+def backbones_text(row: Row, label: str) -> list[str]:
+    """``DINO (3 of 1)`` where several results are of one backbone; else nothing."""
+    prints = {result.backbone["fingerprint"] for result in row.results.values()}
+    if not 0 < len(prints) < len(row.results):
         return []
-    return [
-        f"Several results of one backbone: {', '.join(several)}. Their deviation is not that of"
-        " pretraining."
-    ]
+    return [f"{label} ({len(row.results)} of {len(prints)})"]
 
 
 def sources(table: Table) -> list[str]:

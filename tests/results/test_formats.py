@@ -91,8 +91,8 @@ def test_what_is_missing_is_a_dash_with_its_command():
 
 def test_several_results_of_one_backbone_are_named_as_such():
     results = [result("ade20k-upernet", 40.0 + seed, of=backbone(), seed=seed) for seed in range(3)]
-    text = to_text(tables(results))
-    assert "Several results of one backbone: DINO (3 of 1)" in text
+    text = " ".join(to_text(tables(results)).split())
+    assert "whose deviation is not that of pretraining: DINO (3 of 1)." in text
 
 
 def test_a_metric_that_fewer_results_have_says_how_many():
@@ -109,6 +109,24 @@ def test_a_name_that_is_too_long_stands_in_a_note():
     text = to_text(tables(both))
     assert re.search(r"^DINO \(a\) ", text, re.MULTILINE)
     assert re.search(r"^\(b\) no lr, option0=value, option1=value", text, re.MULTILINE)
+
+
+def test_text_fits_where_recipes_differ_in_much():
+    long = {f"some.very_long_name_{number}": "of a value" for number in range(9)}
+    results = [
+        result(of=backbone(method, recipe={**recipe_of(method), **more}))
+        for method in ("dino", "dino+selfpatch")
+        for more in (long, {})
+    ]
+    text = to_text(tables(results))
+    assert max(map(len, text.splitlines())) <= LINE_WIDTH
+    assert re.search(r"^  over DINO \([ab]\), one seed +\+0\.00", text, re.MULTILINE)
+
+
+def test_the_reason_stands_in_the_place_of_a_difference():
+    text = to_text(tables(pair()[2:]))
+    assert re.search(r"^  over DINO +no DINO +no DINO", text, re.MULTILINE)
+    assert "no DINO & no DINO" in to_latex(tables(pair()[2:]))
 
 
 def test_marks_go_on_after_z():
