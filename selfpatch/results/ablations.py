@@ -110,11 +110,11 @@ def default_row(default: str, row: Row, rows: Sequence[Row]) -> Row | Difference
     """The row of the default in the same setting."""
     if row.variant == default:
         return None
-    setting = setting_of(one_of(row))
-    for other in rows:
-        if other.variant == default and setting_of(one_of(other)) == setting:
+    alike = [other for other in rows if other.variant == default]
+    for other in alike:
+        if setting_of(one_of(other)) == setting_of(one_of(row)):
             return other
-    return Difference(default, how=f"no {default}")
+    return Difference(default, how="another setting" if alike else f"no {default}")
 
 
 def dashes(part: str, value: str, task: str, family: Family, cells: tuple[Cell, ...]) -> Row:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from selfpatch.results.file import TASKS, Result
 from selfpatch.results.grid import full_name, printable
+from selfpatch.results.models import Model
 from selfpatch.results.settings import Settings, digest
 from selfpatch.results.table import TASK_NAMES, Row, Tables
 
@@ -20,15 +21,18 @@ def origins(tables: Tables) -> list[str]:
 
 def backbone_lines(rows: list[Row]) -> list[str]:
     """``DINO, ViT-S/16: 1a2b3c4d5e6f (seed 0), ...``; a line per model."""
-    found: dict[str, set[tuple[int, str]]] = {}
-    for row in sorted(rows, key=lambda row: row.model.order):
-        prints = found.setdefault(full_name(row.model, row.variant), set())
+    names: dict[Model, str] = {}
+    prints: dict[Model, set[tuple[int, str]]] = {}
+    for row in rows:
+        names.setdefault(row.model, full_name(row.model, row.variant))
         for result in row.results.values():
             seed, name = result.backbone["seed"], result.backbone["fingerprint"][:12]
             known = "" if seed is None else f" (seed {seed})"
-            prints.add((seed or 0, f"{name or 'weights that were not saved'}{known}"))
+            text = f"{name or 'weights that were not saved'}{known}"
+            prints.setdefault(row.model, set()).add((seed or 0, text))
     return [
-        f"{name}: {', '.join(text for _, text in sorted(prints))}" for name, prints in found.items()
+        f"{names[model]}: {', '.join(text for _, text in sorted(prints[model]))}"
+        for model in sorted(names, key=lambda model: model.order)
     ]
 
 

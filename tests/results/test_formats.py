@@ -148,6 +148,13 @@ def test_a_number_can_be_traced_to_weights_config_data_device_and_versions():
         assert fact in to_markdown(tables([one])).replace("\\", "")
 
 
+def test_a_model_that_stands_in_several_tables_is_traced_once():
+    recipes = [recipe_of("dino+selfpatch", k=k) for k in (1, 4)]
+    results = [result(of=backbone("dino+selfpatch", recipe=recipe)) for recipe in recipes]
+    text = to_text(tables(results)).split("Where the numbers come from")[1]
+    assert text.count(results[0].backbone["fingerprint"][:12]) == 1
+
+
 def test_settings_are_printed_one_by_one_where_they_are_few():
     settings = flat({"walk": {"radius": 12, "top_k": 5}, "tokens": "last"})
     assert settings_text(settings) == "tokens=last, walk.radius=12, walk.top_k=5"

@@ -196,6 +196,15 @@ def test_an_ablation_compares_each_value_with_the_default():
     assert alone.how == "one seed"
 
 
+def test_an_ablation_in_another_setting_than_the_default_has_no_difference():
+    recipe = recipe_of("dino+selfpatch", EPOCHS, k=1)
+    other = result(of=backbone("dino+selfpatch", recipe=recipe), settings={"lr": 1.0})
+    (table,) = tables([ablation(), other], "ablations")
+    found = table.rows[0].cells[0].difference
+    assert found is not None
+    assert (found.value, found.how) == (None, "another setting")
+
+
 def test_recipes_that_differ_in_more_than_a_part_are_no_ablation():
     assert tables([ablation(), ablation(k=1, neighbourhood=5)], "ablations")[0].rows[0].commands
     longer = recipe_of("dino+selfpatch", 300, k=1)
