@@ -141,8 +141,8 @@ def markdown_grid(grid: Grid) -> str:
 
 
 def marked(text: str) -> str:
-    """Text that Markdown prints as it is."""
-    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", text)
+    """Text that Markdown prints as it is; the bracket of an interval begins no link."""
+    return re.sub(r"([\\`*_<>|#]|\[(?![-\d]))", r"\\\1", text)
 
 
 def to_latex(tables: Tables) -> str:

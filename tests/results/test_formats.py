@@ -172,7 +172,12 @@ def test_every_line_of_markdown_has_the_cells_of_its_header(whole):
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         counts = {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
         assert len(counts) == 1
-    assert "| ↳ over DINO, paired |" in text
+    assert re.search(r"\| ↳ over DINO, paired \|  \|  \| \+0\.80 \[-0\.27, 1\.86\] \|", text)
+
+
+def test_no_name_is_a_link_in_markdown():
+    text = to_markdown(tables([result("cells", config="[name](http://elsewhere)")]))
+    assert r"\[name](http" in text
 
 
 ODD = "a&b%c$d#e_f{g}h~i^j\\k|l<m>n[o]\N{ESC}[31mp\nq\ud800"
