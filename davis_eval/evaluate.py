@@ -13,7 +13,7 @@ from davis_eval.sequences import READERS
 from davis_eval.workers import Job, Worker, segment_all
 from selfpatch.atomic import one_run_in
 from selfpatch.backbones.file import BackboneInfo, available_device, load_backbone
-from selfpatch.results.file import described_data, write_result
+from selfpatch.results.file import TASKS, described_data, write_result
 
 
 def run(args: argparse.Namespace) -> list[str]:
@@ -65,14 +65,11 @@ def scored(job: Job, names: Sequence[str], info: BackboneInfo, hours: float) -> 
     scores, failures = score_each(job.folder, job.out, names, score)
     if scores:
         result = report(scores, job.out / "scores.json")
-        metrics: dict[str, float | None] = {
-            key: 100 * result[key] for key in ("J&F-Mean", "J-Mean", "F-Mean")
-        }
         known = [name for name in names if name not in failures]
         write_result(
             job.out / "results.json",
             task="davis2017",
-            metrics=metrics,
+            metrics={name: 100 * result[name] for name in TASKS["davis2017"]},
             config="davis_eval",
             dataset=described_data(str(job.folder), known, "sequences"),
             backbone=info,

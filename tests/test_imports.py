@@ -10,7 +10,7 @@ from tests import ROOT
 
 SCIENCE = ("selfpatch.data.views", "selfpatch.models.networks", "selfpatch.objectives.selfpatch",
            "selfpatch.backbones.file", "davis_eval.run")  # fmt: skip
-READING = ("selfpatch.results.table", "selfpatch.check.coco", "selfpatch.check.ade20k")
+READING = ("selfpatch.commands.table", "selfpatch.check.coco", "selfpatch.check.ade20k")
 HOSTS = ("selfpatch.hosts.backbones", "selfpatch.hosts.results_file", "selfpatch.hosts.linear_head")
 
 FLOORS = (

@@ -12,8 +12,9 @@ from selfpatch.errors import InputError
 from selfpatch.results.figures import Run
 from selfpatch.results.file import read_results
 from selfpatch.results.formats import clock, summary
+from selfpatch.results.layouts import build_tables
 from selfpatch.results.report import Made, write_report
-from selfpatch.results.table import Table, build_table
+from selfpatch.results.table import Tables
 
 
 def demo(
@@ -21,7 +22,7 @@ def demo(
     work_dir: str | os.PathLike[str],
     budget: Budget,
     sizes: Sizes | None = None,
-) -> Table:
+) -> Tables:
     """Run everything that is not finished yet; print the table and write ``report.html``.
 
     Args:
@@ -51,8 +52,8 @@ def demo(
     seconds = run_steps(steps, at_once, threads=max(1, cores // at_once))
 
     results = [step.output for step in steps if step.output.name == "results.json"]
-    table = build_table(read_results(results))
-    print(f"\n{summary(table)}\n")
+    tables = build_tables(read_results(results))
+    print(f"\n{summary(tables)}\n")
     made = Made(
         commands=[(step.name, step.typed, seconds[step.name]) for step in steps],
         at_once=at_once,
@@ -60,6 +61,6 @@ def demo(
     )
     runs = [Run(name, work_dir / method) for method, name in RUNS.items()]
     report = work_dir / "report.html"
-    write_report(report, data, runs, table, made)
+    write_report(report, data, runs, tables, made)
     print(f"report: {report} ({clock(time.monotonic() - began)} in all)")
-    return table
+    return tables

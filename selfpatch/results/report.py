@@ -15,7 +15,8 @@ from selfpatch.results import figures
 from selfpatch.results.figures import DataSets, Picture, Run
 from selfpatch.results.file import device_name
 from selfpatch.results.formats import clock, to_html
-from selfpatch.results.table import ORIGIN_HEADER, Table, version_list
+from selfpatch.results.origins import origins, version_list
+from selfpatch.results.table import Tables
 from selfpatch.results.versions import installed_versions
 
 STYLE = """
@@ -36,7 +37,6 @@ td { text-align: right; padding: .38rem .7rem; border-bottom: 1px solid #e9ecef;
 th:nth-child(-n+2), td:nth-child(-n+2) { text-align: left; padding-left: 0; }
 .results td:nth-last-child(3) { font-weight: 600; }
 .results td:nth-last-child(-n+2), .results th:nth-last-child(-n+2) { color: #8a8f98; }
-.origins td, .origins th { text-align: left; font-size: .82rem; vertical-align: top; }
 .row { display: grid; gap: .6rem; margin: .7rem 0; align-items: start; }
 figure { margin: 0; }
 figure img { display: block; width: 100%; border-radius: 3px; }
@@ -64,17 +64,19 @@ class Made:
     created: str
 
 
-def write_report(path: Path, data: DataSets, runs: Sequence[Run], table: Table, made: Made) -> None:
+def write_report(
+    path: Path, data: DataSets, runs: Sequence[Run], tables: Tables, made: Made
+) -> None:
     """Write the page, atomically. A picture whose file is missing or broken leaves a sentence."""
     sections = [
         introduction(data, runs, made),
-        "<h2>Results</h2>" + results(table),
+        "<h2>Results</h2>" + results(tables),
         section("Pretraining", LOSS_TEXT, lambda: svg(figures.loss_curves(runs))),
         section("Attention", ATTENTION_TEXT, lambda: grid(figures.attention_rows(data, runs))),
         section("Detection", DETECTION_TEXT, lambda: grid(figures.detection_rows(data, runs))),
         section("Segmentation", SEGMENTATION_TEXT, lambda: segmentation(data, runs)),
         section("Tracking", TRACKING_TEXT, lambda: grid(figures.video_rows(data, runs))),
-        "<h2>How each number was made</h2>" + provenance(table, made),
+        "<h2>How each number was made</h2>" + provenance(tables, made),
     ]
     title = "SelfPatch demo"
     page = (
@@ -102,9 +104,9 @@ def introduction(data: DataSets, runs: Sequence[Run], made: Made) -> str:
     )
 
 
-def results(table: Table) -> str:
-    """The table, in a frame that scrolls on a narrow screen."""
-    return f"<div class='scroll'>{to_html(table)}</div>"
+def results(tables: Tables) -> str:
+    """The tables, in a frame that scrolls on a narrow screen."""
+    return f"<div class='scroll'>{to_html(tables)}</div>"
 
 
 def section(title: str, text: str, make: Callable[[], str]) -> str:
@@ -127,14 +129,9 @@ def segmentation(data: DataSets, runs: Sequence[Run]) -> str:
     return grid(rows) + f"<p class='note'>{legend}</p>"
 
 
-def provenance(table: Table, made: Made) -> str:
-    """Every result's origin, the versions, and the commands in order."""
-    columns = [i for i, name in enumerate(ORIGIN_HEADER) if name not in ("device", "versions")]
-    head = "".join(f"<th>{ORIGIN_HEADER[i]}</th>" for i in columns)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(entry[i])}</td>" for i in columns) + "</tr>"
-        for entry in table.origins
-    )
+def provenance(tables: Tables, made: Made) -> str:
+    """Every number's origin, the versions, and the commands in order."""
+    lines = "".join(f"<li>{html.escape(line)}</li>" for line in origins(tables))
     versions = version_list(installed_versions())
     commands = "\n".join(
         f"# {name}: {clock(seconds)}\n{command}\n" for name, command, seconds in made.commands
@@ -142,8 +139,7 @@ def provenance(table: Table, made: Made) -> str:
     return (
         "<p>Every number is read from a results file, which names its backbone by the SHA-256"
         " of weights and architecture.</p>"
-        f"<div class='scroll'><table class='origins'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div><p class='note'>Versions: {html.escape(versions)}.</p>"
+        f"<ul class='note'>{lines}</ul><p class='note'>Versions: {html.escape(versions)}.</p>"
         "<p>The commands, each as you would type it, and the time it took:</p>"
         f"<pre><code>{html.escape(commands)}</code></pre>"
     )

@@ -163,7 +163,7 @@ def test_tracking_and_scoring_with_workers(programs, data, backbone, tmp_path):
         ]
 
     def ended(folder: Path) -> Any:
-        (found,) = read_results([folder])
+        (found,) = read_results([folder]).values()
         masks = sorted(folder.rglob("*.png"))
         return found.metrics, [(path.name, read_mask(path).tobytes()) for path in masks]
 
@@ -206,7 +206,7 @@ def test_fine_tuning(host, name, data, backbone, tmp_path):
         return [line + ["--resume"] * goes_on + ["--cfg-options", *options]]
 
     def ended(folder: Path) -> Any:
-        (found,) = read_results([folder])
+        (found,) = read_results([folder]).values()
         return sorted(found.metrics)
 
     def whole(folder: Path) -> None:

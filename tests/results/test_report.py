@@ -17,9 +17,9 @@ from selfpatch.demo.run import demo
 from selfpatch.errors import InputError
 from selfpatch.models.vit import VisionTransformer
 from selfpatch.results.figures import DataSets, Run, central_patch, decode, loss_curves
-from selfpatch.results.file import described_data, read_results, write_result
+from selfpatch.results.file import TASKS, described_data, read_results, write_result
+from selfpatch.results.layouts import build_tables
 from selfpatch.results.report import Made, embedded, write_report
-from selfpatch.results.table import build_table
 
 # pycocotools' decoded arrays predate NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -54,7 +54,7 @@ def fill(folder: Path, method: str, data: DataSets) -> None:
     write_result(
         folder / "davis2017" / "results.json",
         task="davis2017",
-        metrics={"J&F-Mean": 50.0, "J-Mean": 49.0, "F-Mean": 51.0},
+        metrics=dict.fromkeys(TASKS["davis2017"], 50.0),
         config="davis",
         dataset=described_data("hand-made", ["a", "b"], "sequences"),
         backbone=info,
@@ -94,8 +94,8 @@ MADE = Made([("pretrain DINO", "python tools/pretrain.py <config>", 61.0)], 2, "
 
 
 def test_the_report_holds_every_part_and_nothing_from_elsewhere(data, runs, tmp_path):
-    table = build_table(read_results([run.folder for run in runs]))
-    write_report(tmp_path / "report.html", data, runs, table, MADE)
+    tables = build_tables(read_results([run.folder for run in runs]))
+    write_report(tmp_path / "report.html", data, runs, tables, MADE)
     page = (tmp_path / "report.html").read_text()
     for title in ("Results", "Pretraining", "Attention", "Detection", "Segmentation", "Tracking"):
         assert f"<h2>{title}</h2>" in page
@@ -114,7 +114,7 @@ def test_the_report_holds_every_part_and_nothing_from_elsewhere(data, runs, tmp_
 def test_the_report_says_what_is_missing(data, tmp_path):
     runs = [Run("DINO", tmp_path / "no"), Run("SelfPatch", tmp_path / "neither")]
     nowhere = DataSets("nothing", *[tmp_path / "nowhere"] * 4)
-    write_report(tmp_path / "report.html", nowhere, runs, build_table([]), MADE)
+    write_report(tmp_path / "report.html", nowhere, runs, build_tables({}), MADE)
     page = (tmp_path / "report.html").read_text()
     assert page.count("Not drawn") >= 3
     assert page.rstrip().endswith("</html>")
