@@ -77,7 +77,7 @@ def finish(work_dir: Path, outputs: list[Path]) -> None:
     """Print the tables, write the report."""
     from selfpatch.results.file import read_results
     from selfpatch.results.formats import summary
-    from selfpatch.results.table import build_table
+    from selfpatch.results.layouts import build_tables
 
     results = [path for path in outputs if path.name == "results.json"]
-    print(f"\n{summary(build_table(read_results(results)))}\n")
+    print(f"\n{summary(build_tables(read_results(results)))}\n")
