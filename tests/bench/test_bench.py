@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from selfpatch.bench.jobs import Job, jobs_of
+from selfpatch.bench.job import gpus
+from selfpatch.bench.jobs import Job, jobs_of, read_jobs, with_resources, write_jobs
 from selfpatch.bench.plan import read_plan
-from selfpatch.bench.run import last_words
+from selfpatch.bench.run import check_gpus, last_words
 from selfpatch.demo.data import Sizes, generate
+from selfpatch.errors import InputError
 from tests import ROOT
 
 PLAN = """
@@ -72,6 +74,19 @@ def test_a_backbone_that_is_a_file_is_tracked_once_and_known_by_its_content(plan
     (after,) = jobs_of(read_plan(plan), Path("w"))
     assert before.command == after.command
     assert before.key != after.key
+
+
+def test_resources_of_the_command_line(plan):
+    jobs = with_resources(jobs_of(read_plan(plan), Path("w")), {"processes": 2, "gpus": 1})
+    assert [(j.resources.processes, j.resources.gpus) for j in jobs] == [(1, 0), (1, 1)] * 2
+
+
+def test_more_gpus_than_there_are_is_one_sentence(plan, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    jobs = jobs_of(read_plan(plan), Path("w"))
+    assert check_gpus(with_resources(jobs, {"gpus": 2})) == 2
+    with pytest.raises(InputError, match="seed 0 asks for 3 GPUs, and this machine has 2; say"):
+        check_gpus(with_resources(jobs, {"gpus": 3}))
 
 
 def test_a_log_is_quoted_by_its_error(tmp_path):
@@ -145,8 +160,6 @@ def processes_of(session: int) -> list[str]:
 
 
 def test_gpus_are_shared_out(tmp_path, monkeypatch):
-    from selfpatch.bench.job import gpus
-
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     with gpus(tmp_path, 2) as first, gpus(tmp_path, 1) as second:
@@ -158,8 +171,6 @@ def test_gpus_are_shared_out(tmp_path, monkeypatch):
 
 
 def test_a_job_knows_its_command_again(tmp_path):
-    from selfpatch.bench.jobs import read_jobs, write_jobs
-
     job = Job("a", "job_a", ["list"], "a", "a/results.json")
     write_jobs(tmp_path / "jobs.json", [job], threads=3)
     assert read_jobs(tmp_path / "jobs.json") == ([job], 3, os.getcwd())
