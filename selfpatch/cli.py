@@ -93,10 +93,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with exit_with_sentence():
         given = list(sys.argv[1:] if arguments is None else arguments)
         parser = build_parser(given[:1])
-        args, further = parser.parse_known_args(given)
-        if further and not hasattr(args, "further"):  # those of another program
-            parser.error(f"unrecognized arguments: {' '.join(further)}")
-        args.further = further
+        cut = given.index("--") if "--" in given else len(given)
+        args, unknown = parser.parse_known_args(given[:cut])
+        passed_on = getattr(args, "passed_on", None)  # to another program: all, or what is after --
+        refused = [*unknown * (passed_on != "all"), *given[cut:] * (passed_on is None)]
+        if refused:
+            parser.error(f"unrecognized arguments: {' '.join(refused)}")
+        args.further = [*unknown, *given[cut + 1 :]]
         args.run(args)
 
 

@@ -36,13 +36,13 @@ SlurmdPidFile=$state/slurmd.pid
 SlurmctldLogFile=$state/slurmctld.log
 SlurmdLogFile=$state/slurmd.log
 NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) RealMemory=$(awk '/MemTotal/ { print int($2 / 1280) }' /proc/meminfo) State=UNKNOWN
-PartitionName=all Nodes=$host Default=YES MaxTime=INFINITE State=UP
+PartitionName=local Nodes=$host Default=YES MaxTime=INFINITE State=UP
 EOF
     pgrep -x munged >/dev/null || runuser -u munge -- munged
     pgrep -x slurmctld >/dev/null || slurmctld
     pgrep -x slurmd >/dev/null || slurmd
     for _ in $(seq 60); do
-        sinfo --noheader --states=idle 2>/dev/null | grep -q all && break
+        sinfo --noheader --states=idle 2>/dev/null | grep -q local && break
         sleep 1
     done
     sinfo

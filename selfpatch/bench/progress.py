@@ -1,6 +1,7 @@
 """Snakemake's log records -> a line when a job starts, ends or fails, and what is left."""
 
 import logging
+import sys
 import time
 
 from selfpatch.bench.jobs import Job
@@ -33,6 +34,8 @@ class Progress(logging.Handler):
             print(f"  start  {name}", flush=True)
         elif number in self.running and event in ENDS:
             self.end(number, ENDS[event])
+        elif event == "error":  # of Snakemake itself, such as a cluster that refuses a job
+            print(f"  {record.getMessage().strip().splitlines()[-1]}", file=sys.stderr, flush=True)
 
     def end(self, number: int, how: str) -> None:
         """Print the end of a job."""

@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", default=[], metavar="NAME=DIR", help="where data lie")
     parser.add_argument("--dry-run", action="store_true", help="only list the jobs")
     parser.add_argument("--json", action="store_true", help="list the jobs as JSON; with --dry-run")
-    parser.add_argument("snakemake", nargs="*", metavar="-- ARGUMENT", help="of Snakemake")
+    parser.set_defaults(passed_on="after --")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     with one_run_in(work_dir):
         if "generated" in plan.data:
             generate_data(work_dir, dict(plan.sizes))
-        run_jobs(work_dir, jobs, max(args.jobs, 1), args.snakemake)
+        run_jobs(work_dir, jobs, max(args.jobs, 1), args.further)
     finish(work_dir, [work_dir / job.output for job in jobs])
 
 

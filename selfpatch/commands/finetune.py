@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("config", help="a file, or a name that `selfpatch list configs` prints")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
-    parser.set_defaults(further=True)
+    parser.set_defaults(passed_on="all")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("config", help="a file, or a name that `selfpatch list configs` prints")
     parser.add_argument("checkpoint", help="what the training saved")
-    parser.set_defaults(further=True)
+    parser.set_defaults(passed_on="all")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,0 +1,62 @@
+"""The command line: one command imports what it needs, and knows what is not its own."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+
+import pytest
+
+from selfpatch.cli import COMMANDS, build_parser, main
+from tests import ROOT
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_examples_and_needs_no_torch_for_it(name):
+    path, _ = COMMANDS[name]
+    found = "print(*{'torch', 'timm', 'mmengine', 'scipy', 'matplotlib'} & set(sys.modules))"
+    program = f"import sys, {path}\n{found}"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == ("", "")
+    text = " ".join(build_parser([name]).format_help().split())
+    assert name in text
+    assert f"selfpatch {name}" in (import_module(path).__doc__ or "")
+
+
+def test_a_misspelt_argument_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", "demo", "--job", "3", "--wrokers", "1"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --wrokers 1" in capsys.readouterr().err
+
+
+def test_what_belongs_to_another_program_is_passed_on(monkeypatch):
+    calls = []
+    monkeypatch.setattr("selfpatch.commands.finetune.run", lambda args: calls.append(args.further))
+    monkeypatch.setattr("selfpatch.commands.bench.run", lambda args: calls.append(args.further))
+    main(["finetune", "x.py", "--resume", "--cfg-options", "a=1"])
+    main(["bench", "demo", "--jobs", "3", "--", "--executor", "slurm"])
+    assert calls == [["--resume", "--cfg-options", "a=1"], ["--executor", "slurm"]]
+
+
+def test_defaults_that_are_values_are_shown(capsys):
+    with pytest.raises(SystemExit):
+        main(["knn", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "votes per image (default: 20)" in shown
+    assert "print JSON" in shown
+    assert "print JSON (default" not in shown
+
+
+def test_configs_are_listed_and_found_by_name(capsys):
+    main(["list", "configs", "--json"])
+    listed = json.loads(capsys.readouterr().out)["configs"]
+    assert listed["demo_dino"].startswith("pretrain: DINO at the size of a demo")
+    main(["list", "plans"])
+    assert "paper's detection table" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main(["pretrain", "demo_dinno", "--print-config"])
+    assert ended.value.code == 2
+    assert (
+        "the config demo_dinno does not exist; did you mean demo_dino?" in capsys.readouterr().err
+    )
