@@ -1,9 +1,8 @@
-"""``python -m davis_eval``: see :mod:`davis_eval.commands`."""
+"""``python -m davis_eval`` is ``selfpatch davis``."""
 
-from selfpatch.errors import exit_with_sentence
+import sys
+
+from selfpatch.cli import main
 
 if __name__ == "__main__":
-    with exit_with_sentence():
-        from davis_eval.commands import main
-
-        main()
+    main(["davis", *sys.argv[1:]])

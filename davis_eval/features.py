@@ -1,7 +1,7 @@
 """Frames -> features: the trunk's tokens, each frame's once."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from davis_eval.sequences import read_frame
+from davis_eval.settings import Reading, Settings
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 from selfpatch.models.vit import IMAGENET_STD
@@ -17,30 +18,6 @@ from selfpatch.models.vit import IMAGENET_STD
 DINO_STD = (0.228, 0.224, 0.225)
 """What DINO's evaluation divides ImageNet's images by; training divides red by 0.229. Kept for
 parity."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Which features are read of a frame.
-
-    Attributes:
-        layer: Block of a ViT, or stage of a Swin or ResNet, counted from 1; None is the trunk's own
-            choice: the last block or stage, but the third stage of a ResNet.
-        tokens: ``last-block`` takes a layer's output as it is, as SelfPatch does; ``final-norm``
-            applies the trunk's last norm to it, as DINO does.
-        short_side: Pixels to which the short side of a frame is resized.
-    """
-
-    layer: int | None = None
-    tokens: str = "last-block"
-    short_side: int = 480
-
-    def __post_init__(self) -> None:
-        if self.short_side < 64:
-            raise InputError(f"--short-side {self.short_side} is less than 64 pixels")
-
-
-TOKENS = ("last-block", "final-norm")
 
 
 def resolved(reading: Reading, trunk: Trunk) -> Reading:
@@ -57,6 +34,11 @@ def resolved(reading: Reading, trunk: Trunk) -> Reading:
     if reading.tokens == "final-norm" and (not fits or isinstance(trunk.norm, nn.Identity)):
         raise InputError(f"the backbone has no norm for layer {layer}; see --tokens")
     return replace(reading, layer=layer)
+
+
+def resolved_settings(settings: Settings, trunk: Trunk) -> Settings:
+    """The settings with the layer stated that is read of this trunk."""
+    return replace(settings, reading=resolved(settings.reading, trunk))
 
 
 def layer_index(reading: Reading) -> int:
@@ -106,7 +88,7 @@ def load_frame(path: Path, trunk: Trunk, short_side: int = 480, multiple: int = 
 def extract(
     trunk: Trunk,
     frames: Sequence[Path],
-    reading: Reading = Reading(),
+    reading: Reading,
     dtype: torch.dtype = torch.float32,
     batch_size: int = 2,
 ) -> Iterator[Tensor]:

@@ -1,18 +1,24 @@
 """JHMDB: joints of the first frame -> joints of every frame, by the same propagation; PCK."""
 
+import argparse
+import json
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from davis_eval.features import extract, network_size, resolved, stride
+from davis_eval.commands import settings_of
+from davis_eval.features import extract, network_size, resolved, resolved_settings, stride
 from davis_eval.matlab import read_array
 from davis_eval.propagation import propagate
-from davis_eval.run import DTYPES, Settings
 from davis_eval.sequences import check_names, files_in_order, read_frame, read_list
+from davis_eval.settings import Settings
+from selfpatch.atomic import atomic_write
+from selfpatch.backbones.file import load_backbone
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 
@@ -120,7 +126,7 @@ def track(backbone: Trunk, video: PoseVideo, settings: Settings) -> np.ndarray:
     # The centre of pixel n lies at n + 0.5.
     first = joint_labels((torch.from_numpy(video.joints[0]) + 0.5) * patches_per_pixel, grid)
     device = next(backbone.parameters()).device
-    features = extract(backbone, video.frames, reading, DTYPES[settings.dtype])
+    features = extract(backbone, video.frames, reading, getattr(torch, settings.dtype))
     found = [video.joints[0]]
     for soft in propagate(features, first.to(device), settings.propagation):
         found.append((locate(soft.cpu()) / patches_per_pixel - 0.5).numpy())
@@ -142,3 +148,32 @@ def pck(found: np.ndarray, true: np.ndarray, threshold: float) -> float:
     size = 0.6 * np.hypot(box[:, 0], box[:, 1])
     distance = np.hypot(*np.moveaxis(found - true, 2, 0))
     return float((distance <= threshold * size[:, None])[1:].mean())
+
+
+def run(args: argparse.Namespace) -> list[str]:
+    """Track the joints of JHMDB's test videos; returns the names of those that failed."""
+    backbone, info = load_backbone(args.weights, args.device)
+    settings = resolved_settings(settings_of(args), backbone)
+    values: dict[str, dict[str, float]] = {}
+    failures = []
+    for name in video_names(args.jhmdb, args.split):
+        try:
+            video = read_video(args.jhmdb, name)
+            found = track(backbone, video, settings)
+            values[name] = {f"PCK@{t}": pck(found, video.joints, t) for t in THRESHOLDS}
+            print(f"{name:<40} {percentages(values[name])}")
+        except InputError as error:
+            failures.append(name)
+            print(f"{name:<40} failed: {error}", file=sys.stderr)
+    names = next(iter(values.values()), {})
+    means = {name: float(np.mean([of[name] for of in values.values()])) for name in names}
+    result = {**means, "backbone": asdict(info), "settings": asdict(settings), "videos": values}
+    with atomic_write(args.json, "w") as file:
+        json.dump(result, file, indent=1)
+    print(f"{'mean':<40} {percentages(means)}\n\nscores: {args.json}")
+    return failures
+
+
+def percentages(values: dict[str, float]) -> str:
+    """Names and values in percent, on one line."""
+    return "  ".join(f"{name} {100 * value:5.1f}" for name, value in values.items())

@@ -8,38 +8,13 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfpatch.errors import InputError
-
-
-@dataclass(frozen=True)
-class Propagation:
-    """The settings of label propagation; the defaults are the paper's, and DINO's.
-
-    Attributes:
-        context_frames: Frames before the current one that it looks at, besides the first frame.
-        radius: Patches up, down, left and right of its own place that a patch looks at.
-        top_k: Most similar patches, over all context frames together, that are kept.
-        temperature: Temperature of the similarities, before their softmax.
-    """
-
-    context_frames: int = 7
-    radius: int = 12
-    top_k: int = 5
-    temperature: float = 0.1
-
-    def __post_init__(self) -> None:
-        if self.context_frames < 0 or self.radius < 0 or self.top_k < 1 or self.temperature <= 0:
-            raise InputError(
-                "propagation takes context frames and radius from 0, top-k from 1, and a positive"
-                f" temperature, not {self}"
-            )
+from davis_eval.settings import Propagation
 
 
 def label_frame_densely(
@@ -76,7 +51,7 @@ def label_frame_densely(
 def propagate(
     features: Iterable[Tensor],
     first: Tensor,
-    settings: Propagation = Propagation(),
+    settings: Propagation,
     later: Mapping[int, Tensor] | None = None,
 ) -> Iterator[Tensor]:
     """Carry the first frame's segmentation through a video.

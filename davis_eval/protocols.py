@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from davis_eval.masks import VOID, objects, read_mask, visible
 from davis_eval.scores import (
@@ -72,6 +71,8 @@ def score_proposals(davis: Path, result: Path, name: str) -> dict[int, ObjectSco
     expected = [read_mask(path) for path in truth]
     for path, true, answer, proposed in zip(truth, expected, results, found, strict=True):
         check_size(path, true, answer, proposed)
+    from scipy.optimize import linear_sum_assignment  # which takes longer to import than to score
+
     labels = objects(expected[0])
     if not labels:
         raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
@@ -117,7 +118,7 @@ def check_size(truth: Path, expected: np.ndarray, result: Path, found: np.ndarra
 
 Scorer = Callable[[Path, Path, Sequence[str]], dict[str, ObjectScores]]
 
-PROTOCOLS: dict[str, tuple[str, Scorer]] = {
+SCORERS: dict[str, tuple[str, Scorer]] = {
     "semi-supervised": ("2017", score),
     "single-object": ("2016", score_single_object),
     "unsupervised": ("2019", score_unsupervised),

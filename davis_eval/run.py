@@ -1,7 +1,6 @@
 """Backbone and a sequence -> predicted masks on disk, which :mod:`davis_eval.scores` scores."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -10,30 +9,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from davis_eval.features import Reading, extract, network_size, resolved, stride
+from davis_eval.features import extract, network_size, resolved, stride
 from davis_eval.masks import objects, read_mask, visible, write_mask
-from davis_eval.propagation import Propagation, hard_mask, propagate
+from davis_eval.propagation import hard_mask, propagate
 from davis_eval.sequences import Sequence
+from davis_eval.settings import Settings
 from selfpatch.data.images import size_of
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that decides what masks a backbone gives.
-
-    Attributes:
-        propagation: Settings of the labels' propagation.
-        reading: Which features are read.
-        dtype: Precision of the backbone's computation, ``float32`` or ``bfloat16``.
-    """
-
-    propagation: Propagation = field(default_factory=Propagation)
-    reading: Reading = field(default_factory=Reading)
-    dtype: str = "float32"
 
 
 def silent(done: int, total: int) -> None:
@@ -79,7 +62,7 @@ def segment(
         for number, mask in new_objects(given).items()
     }
     if features is None:
-        features = extract(backbone, sequence.frames, reading, DTYPES[settings.dtype])
+        features = extract(backbone, sequence.frames, reading, getattr(torch, settings.dtype))
     write_mask(out / sequence.name / f"{sequence.frames[0].stem}.png", ids[given[0]])
     soft = propagate(features, labels, settings.propagation, new)
     for done, (frame, segmentation) in enumerate(zip(sequence.frames[1:], soft, strict=True), 2):

@@ -157,7 +157,7 @@ def find_masks(
     return files_in_order(davis / annotations / resolution / name, (".png",))
 
 
-LAYOUTS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequence]]] = {
+READERS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequence]]] = {
     "davis": (read_names, find_sequence),
     "youtube-vos": (youtube_vos_names, find_youtube_vos_sequence),
 }

@@ -1,5 +1,7 @@
 """Frames and masks -> a video and a strip to look at, for one result or several side by side."""
 
+import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -9,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from davis_eval.masks import read_mask, visible
-from davis_eval.sequences import read_frame
+from davis_eval.sequences import READERS, read_frame
 from selfpatch.atomic import atomic_write
+from selfpatch.errors import InputError
 from selfpatch.visualize.pictures import paint_objects
 
 GAP = 6
@@ -82,3 +85,27 @@ def evenly(items: Sequence[Path], count: int) -> list[Path]:
     """``count`` items from first to last, evenly spaced."""
     places = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
     return [items[place] for place in places]
+
+
+def show(args: argparse.Namespace) -> list[str]:
+    """Draw every video that all results have; returns the names of those that failed."""
+    titles = args.titles or [path.name for path in args.results]
+    if len(titles) != len(args.results):
+        raise InputError(f"{len(titles)} titles do not fit {len(args.results)} result folders")
+    names, find = READERS[args.layout]
+    failures = []
+    for name in names(args.davis):
+        folders = [path / name for path in args.results]
+        try:
+            frames = find(args.davis, name).frames
+            write_strip(
+                args.out / f"{name}.png",
+                list(pictures(evenly(frames, 6), folders, titles)),
+                width=420 * len(folders),
+            )
+            write_video(args.out / f"{name}.mp4", pictures(frames, folders, titles))
+            print(f"{name:<20} {args.out / name}.mp4, .png")
+        except InputError as error:
+            failures.append(name)
+            print(f"{name:<20} failed: {error}", file=sys.stderr)
+    return failures

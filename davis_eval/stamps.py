@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from davis_eval.masks import read_mask
-from davis_eval.run import Settings
 from davis_eval.sequences import Sequence
+from davis_eval.settings import Settings
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError

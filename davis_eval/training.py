@@ -8,9 +8,10 @@ from pathlib import Path
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from davis_eval.run import Settings, segment
+from davis_eval.run import segment
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
+from davis_eval.settings import Settings
 from selfpatch.engine.monitoring import EvaluationHook, Network
 
 

@@ -3,7 +3,7 @@
 import multiprocessing
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -11,11 +11,13 @@ from pathlib import Path
 
 import torch
 
-from davis_eval.run import Settings, segment, silent
-from davis_eval.sequences import LAYOUTS
+from davis_eval.run import segment, silent
+from davis_eval.sequences import READERS
+from davis_eval.settings import Settings
 from davis_eval.stamps import mark_finished, seconds_spent, stamp
-from selfpatch.backbones.file import load_backbone
+from selfpatch.backbones.file import BackboneInfo, load_backbone
 from selfpatch.errors import OF_ALL_WORK, InputError, fault
+from selfpatch.models.trunks import Trunk
 from selfpatch.parent import end_with_parent
 
 KILLED = (
@@ -30,7 +32,7 @@ class Job:
 
     Attributes:
         folder: Folder of frames and first masks.
-        layout: Layout of ``folder``, a key of :data:`davis_eval.sequences.LAYOUTS`.
+        layout: Layout of ``folder``, a key of :data:`davis_eval.sequences.READERS`.
         weights: Backbone file or checkpoint.
         out: Folder for the masks.
         settings: Settings of features and propagation.
@@ -84,15 +86,14 @@ class Stopwatch:
 class Worker:
     """One process's backbone, and what it does to a video."""
 
-    def __init__(self, job: Job, device: str) -> None:
-        self.job = job
-        self.backbone, self.info = load_backbone(job.weights, device)
+    def __init__(self, job: Job, backbone: Trunk, info: BackboneInfo) -> None:
+        self.job, self.backbone, self.info = job, backbone, info
 
     def __call__(self, name: str, progress: Callable[[int, int], None] = silent) -> Outcome:
         """Segment one video, unless that was done before."""
         job = self.job
         try:
-            sequence = LAYOUTS[job.layout][1](job.folder, name)
+            sequence = READERS[job.layout][1](job.folder, name)
             made_of = stamp(sequence, self.info, job.settings)
             before = None if job.overwrite else seconds_spent(job.out, sequence, made_of)
             if before is not None:
@@ -112,10 +113,12 @@ class Worker:
         return Outcome(name, seconds=seconds)
 
 
-def segment_all(job: Job, names: list[str]) -> Iterator[Outcome]:
-    """Segment videos, in this process or in several that share the cores, or the GPUs."""
+def segment_all(job: Job, names: Sequence[str], worker: Worker) -> Iterator[Outcome]:
+    """Segment videos, in this process or in several that share the cores, or the GPUs.
+
+    ``worker`` is the one of this process; others load a backbone of their own.
+    """
     if job.workers == 1:
-        worker = Worker(job, job.device)
         yield from (worker(name, Stopwatch(name)) for name in names)
         return
     threads = max(torch.get_num_threads() // job.workers, 1)
@@ -142,7 +145,7 @@ def start(job: Job, threads: int) -> None:
     if device == "cuda":
         number = multiprocessing.current_process()._identity[-1] - 1
         device = f"cuda:{number % torch.cuda.device_count()}"
-    _worker = Worker(job, device)
+    _worker = Worker(job, *load_backbone(job.weights, device))
 
 
 def work(name: str) -> Outcome:

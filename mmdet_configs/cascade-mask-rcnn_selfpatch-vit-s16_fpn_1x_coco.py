@@ -1,7 +1,7 @@
 """Cascade Mask R-CNN with FPN on a SelfPatch ViT-S/16, COCO, 1x.
 
-Command:  COCO_ROOT=DIR python tools/finetune.py mmdet \
-              mmdet_configs/cascade-mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py \
+Command:  COCO_ROOT=DIR selfpatch finetune \
+              cascade-mask-rcnn_selfpatch-vit-s16_fpn_1x_coco \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   mmdetection's Cascade Mask R-CNN with the recipe of mask-rcnn_selfpatch-vit-s16.
 Expect:   No published number.

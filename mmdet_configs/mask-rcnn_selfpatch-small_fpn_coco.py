@@ -1,7 +1,7 @@
 """Mask R-CNN at the size of a demo: small images, a small trunk, some hundred steps on a CPU.
 
-Command:  COCO_ROOT=DIR python tools/finetune.py mmdet \
-              mmdet_configs/mask-rcnn_selfpatch-small_fpn_coco.py \
+Command:  COCO_ROOT=DIR selfpatch finetune \
+              mask-rcnn_selfpatch-small_fpn_coco \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py with everything reduced, for the backbones of
           selfpatch/configs/demo_*.py.

@@ -1,7 +1,7 @@
 """Mask R-CNN with FPN on a SelfPatch ViT-S/16, COCO, 1x (12 epochs).
 
-Command:  COCO_ROOT=DIR python tools/finetune.py mmdet \
-              mmdet_configs/mask-rcnn_selfpatch-vit-s16_fpn_1x_coco.py \
+Command:  COCO_ROOT=DIR selfpatch finetune \
+              mask-rcnn_selfpatch-vit-s16_fpn_1x_coco \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
           The file decides heads, [CLS] and registers; model.backbone.init_cfg=None starts from
           random weights.

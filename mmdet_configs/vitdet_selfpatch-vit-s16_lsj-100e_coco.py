@@ -1,7 +1,7 @@
 """ViTDet on a SelfPatch ViT-S/16, COCO, 100 epochs of large-scale jitter: the strong protocol.
 
-Command:  COCO_ROOT=DIR torchrun --nproc-per-node 8 tools/finetune.py mmdet \
-              mmdet_configs/vitdet_selfpatch-vit-s16_lsj-100e_coco.py --launcher pytorch --amp \
+Command:  COCO_ROOT=DIR torchrun --nproc-per-node 8 -m selfpatch finetune \
+              vitdet_selfpatch-vit-s16_lsj-100e_coco --launcher pytorch --amp \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   Li et al., "Exploring plain vision transformer backbones for object detection", ViT-B's
           recipe: simple pyramid from the last map, windows of 14 with blocks 2, 5, 8, 11 global,

@@ -1,7 +1,7 @@
 """A linear head on the frozen features of a SelfPatch ViT-S/16, ADE20K, 40k iterations.
 
-Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
-              mmseg_configs/linear_selfpatch-vit-s16_40k_ade20k-512x512.py \
+Command:  ADE20K_ROOT=DIR selfpatch finetune \
+              linear_selfpatch-vit-s16_40k_ade20k-512x512 \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   DINOv2's linear evaluation: batch norm and one 1x1 convolution on the last tokens after
           the final norm, AdamW 1e-3, weight decay 1e-4, 16 images (facebookresearch/dinov2,

@@ -1,7 +1,7 @@
 """Semantic FPN at the size of a demo: 128-pixel crops, a small trunk, 100 steps.
 
-Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
-              mmseg_configs/semantic-fpn_selfpatch-small_ade20k-128x128.py \
+Command:  ADE20K_ROOT=DIR selfpatch finetune \
+              semantic-fpn_selfpatch-small_ade20k-128x128 \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py
           with everything reduced, for the backbones of selfpatch/configs/demo_*.py.

@@ -1,7 +1,7 @@
 """Semantic FPN on a SelfPatch ViT-S/16, ADE20K, 40k iterations.
 
-Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
-              mmseg_configs/semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512.py \
+Command:  ADE20K_ROOT=DIR selfpatch finetune \
+              semantic-fpn_selfpatch-vit-s16_40k_ade20k-512x512 \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   The reference implementation's recipe (AdamW 6e-5, weight decay 0.01, poly, 4 images per
           GPU), with maps of strides 4, 8, 16, 32; see the _stride16 config for the reference's.

@@ -1,7 +1,7 @@
 """UperNet on a SelfPatch ViT-S/16, ADE20K, 160k iterations.
 
-Command:  ADE20K_ROOT=DIR python tools/finetune.py mmseg \
-              mmseg_configs/upernet_selfpatch-vit-s16_160k_ade20k-512x512.py \
+Command:  ADE20K_ROOT=DIR selfpatch finetune \
+              upernet_selfpatch-vit-s16_160k_ade20k-512x512 \
               --cfg-options model.backbone.init_cfg.checkpoint=BACKBONE
 Source:   XCiT's recipe, which the reference implementation follows without publishing a config:
           facebookresearch/xcit, semantic_segmentation/configs/xcit/upernet/

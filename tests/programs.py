@@ -1,6 +1,6 @@
 """Python programs as processes of their own that need not import everything again.
 
-Most of what ``python tools/x.py`` takes is importing torch. A :class:`Parent` has imported it, and
+Most of what a command takes is importing torch. A :class:`Parent` has imported it, and
 runs each program in a fork of itself: with arguments, folder, environment and output of its own,
 and nothing that another program left. What a fork cannot show is that a program starts from
 nothing; for each command there is a test with :func:`subprocess.run`, too.

@@ -10,16 +10,18 @@ from tests import ROOT
 
 SCIENCE = ("selfpatch.data.views", "selfpatch.models.networks", "selfpatch.objectives.selfpatch",
            "selfpatch.backbones.file", "davis_eval.run")  # fmt: skip
-READING = ("selfpatch.results.table", "selfpatch.check.coco", "selfpatch.check.ade20k")
+READING = ("selfpatch.commands.table", "selfpatch.check.coco", "selfpatch.check.ade20k")
 HOSTS = ("selfpatch.hosts.backbones", "selfpatch.hosts.results_file", "selfpatch.hosts.linear_head")
 
 FLOORS = (
     {"errors", "atomic", "parent"},
     {"data", "models"},
-    {"objectives", "check", "visualize", "backbones"},
+    {"objectives", "check", "visualize", "backbones", "probes"},
     {"results"},
-    {"engine", "hosts", "demo"},
+    {"report"},
+    {"engine", "hosts", "demo", "bench"},
     {"commands"},
+    {"cli"},
 )
 """The packages of ``selfpatch``, from the ground up: each imports from lower floors only."""
 
@@ -80,4 +82,4 @@ def test_no_import_points_upwards(floor):
 
 def test_every_package_has_its_floor():
     entries = [path for path in (ROOT / "selfpatch").iterdir() if not path.name.startswith("_")]
-    assert {path.stem for path in entries} - {"configs"} == set().union(*FLOORS)
+    assert {path.stem for path in entries} - {"configs", "plans"} == set().union(*FLOORS)

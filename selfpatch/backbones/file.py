@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,9 @@ State = dict[str, Tensor]
 SUMMARY = "summary."
 """What precedes the names of the aggregation head, beside those of the trunk."""
 
+SEED = "randomness.seed"
+"""What a recipe calls the seed; where it gives none, the run has drawn one."""
+
 
 @dataclass(frozen=True)
 class BackboneInfo:
@@ -42,6 +45,10 @@ class BackboneInfo:
         network: ``teacher`` or ``student``, where the run had both.
         recipe: The configuration of the training run, or an empty string.
         weights: SHA-256 of names, shapes and values of the weights.
+        seed: Seed of the training run, if one is known.
+        settings: Whatever else the weights depend on, by dotted name: the recipe, the images, the
+            steps done. Two backbones that differ in nothing but the seed have equal ones. Empty
+            where the file does not say.
     """
 
     architecture: dict[str, Any]
@@ -50,11 +57,18 @@ class BackboneInfo:
     network: str = ""
     recipe: str = ""
     weights: str = ""
+    seed: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise TypeError for a value of another type, as a damaged file may have."""
         texts = (self.method, self.source, self.network, self.recipe, self.weights)
-        if not isinstance(self.architecture, dict) or not all(isinstance(t, str) for t in texts):
+        mappings = (self.architecture, self.settings)
+        if (
+            not all(isinstance(text, str) for text in texts)
+            or not all(isinstance(mapping, dict) for mapping in mappings)
+            or not isinstance(self.seed, int | None)
+        ):
             raise TypeError("a value of another type")
 
     @property
@@ -63,7 +77,7 @@ class BackboneInfo:
         return fingerprint(self.weights, self.architecture) if self.weights else ""
 
     def described(self) -> dict[str, Any]:
-        """All of it but the recipe, in plain types, as results and checkpoints keep it."""
+        """All of it but the recipe's text, in plain types, as results and checkpoints keep it."""
         described = {**asdict(self), "fingerprint": self.fingerprint}
         del described["recipe"]
         return described
@@ -92,7 +106,12 @@ def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo
     code.
     """
     state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    info = replace(info, weights=digest(state), recipe=without_paths(info.recipe))
+    info = replace(
+        info,
+        weights=digest(state),
+        recipe=without_paths(info.recipe),
+        settings=json.loads(without_paths(json.dumps(info.settings))),
+    )
     with atomic_write(path) as file:
         file.write(safetensors.torch.save(state, {"selfpatch": json.dumps(asdict(info))}))
     return info
@@ -184,11 +203,21 @@ def _network_of(state: Any, network: str) -> tuple[Any, list[str]]:
 
 
 def load_backbone(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+    path: str | os.PathLike[str], device: str | torch.device | None = "cpu"
 ) -> tuple[Trunk, BackboneInfo]:
-    """Build the trunk that a file describes, with its weights, in evaluation mode."""
+    """Build the trunk that a file describes, with its weights, in evaluation mode.
+
+    Args:
+        path: See :func:`read_file`.
+        device: Where to; None is a GPU where there is one.
+    """
     state, info = read_backbone(path)
-    return trunk_of(info, state, device), info
+    return trunk_of(info, state, device or available_device()), info
+
+
+def available_device() -> str:
+    """A GPU where there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def trunk_of(info: BackboneInfo, state: State, device: str | torch.device = "cpu") -> Trunk:
@@ -338,10 +367,22 @@ def _read_own(
                 report.used[key] = prefixes[prefix] + key.removeprefix(prefix)
                 trunk[report.used[key]] = value
         architecture = {**own["architecture"], "final_norm": "norm.weight" in trunk}
-        info = BackboneInfo(architecture, own["method"], path.name, network, own["recipe"])
-    except (KeyError, TypeError, AttributeError) as error:
+        info = BackboneInfo(
+            architecture, own["method"], path.name, network, own["recipe"], **run_of(content)
+        )
+    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
         raise InputError(f"{path} is no training checkpoint of this version ({error!r})") from None
     return trunk, info, report
+
+
+def run_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """``seed`` and ``settings`` of the run that a training checkpoint is of, as far as it says."""
+    own, meta = checkpoint["selfpatch"], checkpoint.get("meta", {})
+    if not own.get("settings"):
+        return {}
+    settings = {name: value for name, value in own["settings"].items() if name != SEED}
+    settings["steps"] = meta["iter"] // own["accumulative_counts"]
+    return {"seed": meta["seed"], "settings": json.loads(json.dumps(settings))}
 
 
 def _read_foreign(

@@ -23,7 +23,7 @@ def check_imagenet(root: Path) -> Findings:
     """``root/train/CLASS/IMAGE`` and, for k-NN, ``root/val/CLASS/IMAGE``; or one folder of images.
 
     A folder without ``train`` is taken for the images themselves, with or without classes, as
-    ``tools/pretrain.py --data`` takes it.
+    ``selfpatch pretrain --data`` takes it.
     """
     if not (root / "train").is_dir():
         yield note(f"{root} has no train, so it is checked as one folder of images")

@@ -1,1 +1,1 @@
-"""The commands: parse, call, print. `python -m selfpatch.commands.NAME`, or `tools/NAME.py`."""
+"""The commands: each adds its arguments to a parser, calls the packages and prints."""

@@ -1,48 +1,46 @@
-"""Say in seconds what is missing or wrong in a data set's folder, before hours are spent.
+"""Say what is missing or wrong in a data set's folder, in seconds, before hours are spent.
 
 Examples:
-    python tools/check_data.py coco data/coco
-    python tools/check_data.py imagenet data/imagenet
+    selfpatch check-data coco data/coco
+    selfpatch check-data imagenet data/imagenet --json
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+import json
+from importlib import import_module
 from pathlib import Path
 
-from selfpatch.check.ade20k import check_ade20k
-from selfpatch.check.coco import check_coco
-from selfpatch.check.findings import Findings
-from selfpatch.check.imagenet import check_imagenet
-from selfpatch.errors import InputError, exit_with_sentence
+from selfpatch.errors import InputError
 
-Check = Callable[[Path], Findings]
-
-CHECKS: dict[str, Check] = {
-    "imagenet": check_imagenet,
-    "coco": check_coco,
-    "ade20k": check_ade20k,
+CHECKS = {
+    "imagenet": "selfpatch.check.imagenet.check_imagenet",
+    "coco": "selfpatch.check.coco.check_coco",
+    "ade20k": "selfpatch.check.ade20k.check_ade20k",
+    "davis": "davis_eval.check.check_davis",
 }
-"""Data set -> its check; DAVIS's is `davis_eval`'s, and joins them in ``tools/check_data.py``."""
+"""Data set -> its check, imported when it is called."""
 
 
-def main(checks: Mapping[str, Check] = CHECKS) -> None:
-    """Print one line per finding; exit status 2 if one of them is an error."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dataset", choices=checks)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("dataset", choices=CHECKS, help="in whose layout the folder is")
     parser.add_argument("folder", type=Path, help="its folder, as the environment variable has it")
-    args = parser.parse_args()
-    with exit_with_sentence():
-        if not args.folder.is_dir():
-            raise InputError(f"{args.folder} does not exist; see docs/data.md")
-        errors = 0
-        for finding in checks[args.dataset](args.folder):
-            errors += finding.level == "error"
-            print(f"{finding.level + ':':<7}{finding.text}", flush=True)
-        if errors:
-            count = f"{errors} errors" if errors > 1 else "an error"
-            raise InputError(f"{args.dataset} in {args.folder} has {count}, listed above")
-    print(f"{args.dataset} in {args.folder} can be used")
+    parser.add_argument("--json", action="store_true", help="print one JSON object per finding")
 
 
-if __name__ == "__main__":
-    main()
+def run(args: argparse.Namespace) -> None:
+    """Print one line per finding; an error among them ends with exit status 2."""
+    if not args.folder.is_dir():
+        raise InputError(f"{args.folder} does not exist; see docs/data.md")
+    module, _, name = CHECKS[args.dataset].rpartition(".")
+    errors = 0
+    for finding in getattr(import_module(module), name)(args.folder):
+        errors += finding.level == "error"
+        facts = {"level": finding.level, "text": finding.text}
+        shown = json.dumps(facts) if args.json else f"{finding.level + ':':<7}{finding.text}"
+        print(shown, flush=True)
+    if errors:
+        count = f"{errors} errors" if errors > 1 else "an error"
+        raise InputError(f"{args.dataset} in {args.folder} has {count}, listed above")
+    if not args.json:
+        print(f"{args.dataset} in {args.folder} can be used")

@@ -1,22 +1,16 @@
-"""Write a checkpoint's trunk as a backbone file, as timm's folder or as an ONNX model.
+"""Write a backbone for this suite, for timm and hubs, or as ONNX.
 
 Examples:
-    python tools/export_backbone.py work_dirs/run/epoch_100.pth backbone.safetensors
-    python tools/export_backbone.py backbone.safetensors FOLDER --format timm
-    python tools/export_backbone.py backbone.safetensors model.onnx --format onnx
+    selfpatch export work_dirs/RUN/epoch_100.pth backbone.safetensors
+    selfpatch export backbone.safetensors FOLDER --format timm
+    selfpatch export backbone.safetensors model.onnx --format onnx
 """
 
 import argparse
 
-from selfpatch.backbones.file import read_backbone, save_backbone, trunk_of
-from selfpatch.backbones.onnx import export_onnx
-from selfpatch.backbones.timm import export_timm
-from selfpatch.errors import InputError, exit_with_sentence
 
-
-def main() -> None:
-    """Read the command line, convert, say what was written."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("checkpoint", help="a training checkpoint or any file the suite reads")
     parser.add_argument("out", help="what to write: *.safetensors, a folder, or *.onnx")
     parser.add_argument(
@@ -25,24 +19,29 @@ def main() -> None:
         default="backbone",
         help="timm's folder is also one for torch.hub and the Hugging Face hub",
     )
-    parser.add_argument("--network", choices=["teacher", "student"], default="teacher")
-    args = parser.parse_args()
-    with exit_with_sentence():
-        state, info = read_backbone(args.checkpoint, args.network)
-        if args.format == "timm":
-            export_timm(args.out, state, info)
-            print(f'timm.create_model("local-dir:{args.out}", pretrained=True)')
-            print(f'torch.hub.load("{args.out}", "backbone", source="local")')
-        elif args.format == "onnx":
-            difference = export_onnx(args.out, trunk_of(info, state), info)
-            print(f"onnxruntime differs by at most {difference:.1e} of the largest value")
-        elif not args.out.endswith(".safetensors"):
-            raise InputError(f"{args.out} does not end in .safetensors, as a backbone file must")
-        else:
-            info = save_backbone(args.out, state, info)
+    parser.add_argument(
+        "--network", choices=["teacher", "student"], default="teacher", help="of a training"
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert, and say what was written."""
+    from selfpatch.backbones.file import read_backbone, save_backbone, trunk_of
+    from selfpatch.backbones.onnx import export_onnx
+    from selfpatch.backbones.timm import export_timm
+    from selfpatch.errors import InputError
+
+    state, info = read_backbone(args.checkpoint, args.network)
+    if args.format == "timm":
+        export_timm(args.out, state, info)
+        print(f'timm.create_model("local-dir:{args.out}", pretrained=True)')
+        print(f'torch.hub.load("{args.out}", "backbone", source="local")')
+    elif args.format == "onnx":
+        difference = export_onnx(args.out, trunk_of(info, state), info)
+        print(f"onnxruntime differs by at most {difference:.1e} of the largest value")
+    elif not args.out.endswith(".safetensors"):
+        raise InputError(f"{args.out} does not end in .safetensors, as a backbone file must")
+    else:
+        info = save_backbone(args.out, state, info)
     size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
     print(f"{args.out}: {info.method}, fingerprint {info.fingerprint[:12]}\n{size}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,55 +1,68 @@
-"""Fine-tune a backbone: call the training tool that mmdetection or mmsegmentation brings.
+"""Train a detector or segmenter on a backbone: mmdetection's or mmsegmentation's own tool.
 
-Example:
-    python tools/finetune.py mmdet CONFIG --cfg-options model.backbone.init_cfg.checkpoint=FILE
+Examples:
+    selfpatch finetune mask-rcnn_selfpatch-vit-s16_fpn_1x_coco \\
+        --cfg-options model.backbone.init_cfg.checkpoint=backbone.safetensors
+    selfpatch finetune CONFIG --work-dir DIR --resume --amp
+
+COCO_ROOT and ADE20K_ROOT name the folders of the data. Further arguments are those of the host's
+tools/train.py: --work-dir, --resume, --amp, --launcher and --cfg-options above all.
 """
-
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
 
 import argparse
 import importlib.util
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfpatch.errors import (
-    InputError,
-    config_errors_as_sentences,
-    exit_with_sentence,
-    was_raised_within,
-)
-from selfpatch.parent import end_forks_with_this_process
+from selfpatch.errors import InputError, config_errors_as_sentences, was_raised_within
 
 if TYPE_CHECKING:  # the functions below import it when it is known that a host is installed
     from mmengine.config import Config
 
-DATA = {"mmdet": ("COCO", "COCO_ROOT"), "mmseg": ("ADE20K", "ADE20K_ROOT")}
+HOSTS = {"mmdet": ("COCO", "COCO_ROOT"), "mmseg": ("ADE20K", "ADE20K_ROOT")}
 """Host -> its data set, and the variable from which the configs take the folder."""
 
 
-def main() -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("config", help="a file, or a name that `selfpatch list configs` prints")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
+    parser.set_defaults(further=True)
+
+
+def run(args: argparse.Namespace) -> None:
     """Hand the command line to the host's tool."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("host", choices=["mmdet", "mmseg"])
-    parser.add_argument("config", help="a file of mmdet_configs or mmseg_configs")
-    args, rest = parser.parse_known_args()
-    with exit_with_sentence():
-        end_forks_with_this_process()
-        if not Path(args.config).is_file():
-            raise InputError(f"the config {args.config} does not exist; see {args.host}_configs")
-        sys.argv = [str(train_tool(args.host)), args.config, *rest]
-        with config_errors_as_sentences(args.config):
-            check_that_data_exists(read_config(args.config, rest), args.host)
-            with data_errors_as_sentences():
-                runpy.run_path(sys.argv[0], run_name="__main__")
+    call_host("train", args.config, args.further, args.dry_run)
 
 
-def read_config(path: str, arguments: list[str]) -> "Config":
+def call_host(tool: str, name: str, arguments: Sequence[str], dry_run: bool = False) -> None:
+    """Run ``tools/<tool>.py`` of the host that a config is for, in this process.
+
+    Raises:
+        InputError: The config cannot be built, or the data are not there.
+    """
+    from selfpatch.commands.configs import find_config
+    from selfpatch.parent import end_forks_with_this_process
+
+    end_forks_with_this_process()
+    path = find_config(name, "mmdet_configs", "mmseg_configs")
+    with config_errors_as_sentences(path):
+        cfg = read_config(path, arguments)
+        host = host_of(path, cfg)
+        check_that_data_exists(cfg, host)
+        sys.argv = [str(host_tool(host, tool)), path, *arguments]
+        if dry_run:
+            print(" ".join(["python", *sys.argv]))
+            return
+        with data_errors_as_sentences():
+            runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def read_config(path: str, arguments: Sequence[str]) -> "Config":
     """The config as the host's tool reads it, with the ``--cfg-options`` among the arguments."""
     from mmengine.config import Config, DictAction
 
@@ -60,13 +73,33 @@ def read_config(path: str, arguments: list[str]) -> "Config":
     return cfg
 
 
+def host_of(path: str, cfg: "Config") -> str:
+    """mmdet or mmseg: what a config calls its default scope.
+
+    Raises:
+        InputError: It is neither's.
+    """
+    host = cfg.get("default_scope")
+    if host not in HOSTS:
+        raise InputError(f"{path} has default_scope={host!r}; give one of mmdet's or mmseg's")
+    return str(host)
+
+
+def host_tool(host: str, tool: str) -> Path:
+    """Where an installed host keeps its ``tools/<tool>.py``."""
+    spec = importlib.util.find_spec(host)
+    if spec is None or spec.origin is None:
+        raise InputError(f"{host} is not installed; `pip install 'selfpatch[openmmlab]'` brings it")
+    return Path(spec.origin).parent / ".mim/tools" / f"{tool}.py"
+
+
 def check_that_data_exists(cfg: "Config", host: str) -> None:
     """Look for the folders and annotation files that a config's data sets name.
 
     Raises:
         InputError: One of them does not exist.
     """
-    name, variable = DATA[host]
+    name, variable = HOSTS[host]
     for loader in ("train_dataloader", "val_dataloader"):
         dataset = (cfg.get(loader) or {}).get("dataset", {})
         if not dataset.get("data_root"):  # one of the user's own, which the host checks
@@ -75,8 +108,8 @@ def check_that_data_exists(cfg: "Config", host: str) -> None:
         for path in (Path(dataset.data_root, part) for part in parts):
             if not path.exists():
                 raise InputError(
-                    f"{path} does not exist; set {variable} to {name}'s folder, see"
-                    " docs/data.md, and ask tools/check_data.py what is missing"
+                    f"{path} does not exist; set {variable} to {name}'s folder, and ask"
+                    f" `selfpatch check-data {name.lower()} FOLDER` what is missing"
                 )
 
 
@@ -90,7 +123,7 @@ def data_errors_as_sentences() -> Iterator[None]:
     except FileNotFoundError as error:
         # Its last line: a data loader's worker puts its traceback in front, and drops `filename`.
         reason = str(error).splitlines()[-1].removeprefix("FileNotFoundError: ")
-        raise InputError(f"{reason}; tools/check_data.py says what else a data set lacks") from None
+        raise InputError(f"{reason}; `selfpatch check-data` says what else is missing") from None
     except ValueError as error:
         if not was_raised_within(error, BaseDataset._serialize_data):
             raise
@@ -102,15 +135,3 @@ def data_errors_as_sentences() -> Iterator[None]:
         if not found:
             raise
         raise InputError(f"{path} is no readable image; fetch it again") from None
-
-
-def train_tool(host: str) -> Path:
-    """Where the installed host keeps its ``tools/train.py``."""
-    spec = importlib.util.find_spec(host)
-    if spec is None or spec.origin is None:
-        raise InputError(f"{host} is not installed; `make setup` brings it")
-    return Path(spec.origin).parent / ".mim/tools/train.py"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,41 +1,56 @@
 """Turn a published checkpoint into a backbone file, and say what became of each of its keys.
 
-Example:
-    python tools/import_checkpoint.py dino_deitsmall16_pretrain.pth dino.safetensors --method dino
+Examples:
+    selfpatch import dino_deitsmall16_pretrain.pth dino.safetensors --method dino
+    selfpatch import checkpoint.pth backbone.safetensors --arch vit_small --json
 """
 
 import argparse
+import json
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from selfpatch.backbones.file import read_file, save_backbone
-from selfpatch.backbones.published import Report
-from selfpatch.errors import InputError, exit_with_sentence
-from selfpatch.models.trunks import build_trunk
+from selfpatch.errors import InputError
+
+if TYPE_CHECKING:
+    from selfpatch.backbones.published import Report
 
 
-def main() -> None:
-    """Read the command line, convert, report."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
     parser.add_argument("source", help="a checkpoint of any known method, .pth or .safetensors")
     parser.add_argument("out", help="the backbone file to write, *.safetensors")
     parser.add_argument("--arch", help="refuse anything but this variant, such as vit_small")
     parser.add_argument("--num-heads", type=int, help="of a ViT that does not have the usual ones")
-    parser.add_argument("--network", choices=["teacher", "student"], default="teacher")
+    parser.add_argument(
+        "--network", choices=["teacher", "student"], default="teacher", help="where there are both"
+    )
     parser.add_argument("--method", help="how it was trained, where the keys do not tell")
-    args = parser.parse_args()
-    with exit_with_sentence():
-        state, info, report = read_file(args.source, args.network, args.num_heads, args.method)
-        if args.arch is not None:
-            check_variant(args.source, info.architecture, args.arch)
-        info = save_backbone(args.out, state, info)
-        print(described(report))
-        size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
-        print(f"{args.out}: method {info.method}, fingerprint {info.fingerprint[:12]}\n  {size}")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Convert, report."""
+    from selfpatch.backbones.file import read_file, save_backbone
+
+    state, info, report = read_file(args.source, args.network, args.num_heads, args.method)
+    if args.arch is not None:
+        check_variant(args.source, info.architecture, args.arch)
+    info = save_backbone(args.out, state, info)
+    if args.json:
+        keys = {"used": report.used, "ignored": report.ignored}
+        print(json.dumps({"out": args.out, "backbone": info.described(), **keys}))
+        return
+    print(described(report))
+    size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
+    print(f"{args.out}: method {info.method}, fingerprint {info.fingerprint[:12]}\n  {size}")
 
 
 def check_variant(source: str, architecture: dict, variant: str) -> None:
     """Refuse a trunk of another width or depth than the one that was asked for."""
+    from selfpatch.models.trunks import build_trunk
+
     wanted = build_trunk(variant).architecture
     for name in ("family", "embed_dim", "depth", "depths"):
         if architecture.get(name) != wanted.get(name):
@@ -45,7 +60,7 @@ def check_variant(source: str, architecture: dict, variant: str) -> None:
             )
 
 
-def described(report: Report) -> str:
+def described(report: "Report") -> str:
     """The report, keys that differ in a number only on one line."""
     lines = [f"used: {len(report.used)} keys"]
     lines += [f"  {line}" for line in grouped(f"{k} -> {v}" for k, v in report.used.items())]
@@ -64,7 +79,3 @@ def grouped(lines: Iterable[str]) -> list[str]:
         ]
         counts[" ".join(parts)] += 1
     return [line if count == 1 else f"{line}  ({count})" for line, count in counts.items()]
-
-
-if __name__ == "__main__":
-    main()

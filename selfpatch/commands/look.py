@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line."""
+    """Add the arguments."""
     parser.add_argument(
         "--weights", type=Path, nargs="+", required=True, metavar="FILE",
         help="backbone files or checkpoints, one row each",
@@ -31,15 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--top", type=float, default=0.1, metavar="SHARE",
-        help="share of the patches marked as attended to most, default: 0.1",
+        help="share of the patches marked as attended to most",
     )  # fmt: skip
     parser.add_argument(
         "--size", type=int, default=480, metavar="PIXELS",
-        help="long side at which the backbones see an image, about, default: 480",
+        help="long side at which the backbones see an image, about",
     )  # fmt: skip
     parser.add_argument(
         "--most", type=int, default=12, metavar="N",
-        help="images in the page, evenly spaced over those that there are, default: 12",
+        help="images in the page, evenly spaced over those that there are",
     )  # fmt: skip
 
 

@@ -1,30 +1,24 @@
 """Pretrain a ViT or Swin with DINO, MoBY or MoCo-v3, with or without SelfPatch.
 
-Example:
-    python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
+Examples:
+    selfpatch pretrain demo_selfpatch --data DIR
+    selfpatch pretrain demo_selfpatch --data DIR --resume --knn TRAIN VAL --davis DIR
+    torchrun --nproc-per-node 8 -m selfpatch pretrain selfpatch_vit-s16_8xb128-200e_in1k \\
+        --launcher pytorch --data DIR
 """
-
-import os
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
 
 import argparse
 
-from mmengine.config import DictAction
 
-from selfpatch.engine.launch import evaluations, pretrain, read_config
-from selfpatch.errors import exit_with_sentence
-from selfpatch.parent import end_forks_with_this_process
-
-
-def main() -> None:
-    """Read the command line and train."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("config", help="a file of selfpatch/configs")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("config", help="a file, or a name that `selfpatch list configs` prints")
     parser.add_argument("--data", help="folder of images, in subfolders or not, or tar shards")
-    parser.add_argument("--work-dir", help="default: work_dirs/<name of the config>")
+    parser.add_argument("--work-dir", help="where to write; work_dirs/<name of the config>")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm"], default="none")
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm"], default="none", help="what starts it"
+    )
     parser.add_argument(
         "--knn",
         nargs=2,
@@ -32,23 +26,39 @@ def main() -> None:
         help="folders with a subfolder per class: log the k-NN accuracy on VAL",
     )
     parser.add_argument("--davis", metavar="DIR", help="folder in DAVIS-2017's layout: log J&F")
-    parser.add_argument("--eval-interval", type=int, default=1, metavar="EPOCHS")
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, metavar="NAME=VALUE")
+    parser.add_argument(
+        "--eval-interval", type=int, default=1, metavar="EPOCHS", help="of --knn and --davis"
+    )
+    parser.add_argument("--tensorboard", action="store_true", help="log for TensorBoard, too")
+    parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases, too")
+    parser.add_argument(
+        "--cfg-options", nargs="+", default=[], metavar="NAME=VALUE", help="of the config's"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be trained")
     parser.add_argument(
         "--print-config", action="store_true", help="print all that the run depends on, and end"
     )
-    args = parser.parse_args()
-    with exit_with_sentence():
-        end_forks_with_this_process()
-        hooks = evaluations(args.knn, args.davis, args.eval_interval)
-        cfg = read_config(
-            args.config, args.cfg_options, args.data, args.work_dir, args.launcher, hooks
-        )
-        if args.print_config:
-            print(cfg.pretty_text, end="")
-        else:
-            pretrain(cfg, args.resume)
 
 
-if __name__ == "__main__":
-    main()
+def run(args: argparse.Namespace) -> None:
+    """Train."""
+    from selfpatch.commands.configs import find_config, parse_options
+    from selfpatch.engine.launch import described, evaluations, pretrain, read_config, watched_by
+    from selfpatch.parent import end_forks_with_this_process
+
+    end_forks_with_this_process()
+    cfg = read_config(
+        find_config(args.config, "selfpatch.configs"),
+        parse_options(args.cfg_options),
+        args.data,
+        args.work_dir,
+        args.launcher,
+        evaluations(args.knn, args.davis, args.eval_interval),
+    )
+    watched_by(cfg, tensorboard=args.tensorboard, wandb=args.wandb)
+    if args.print_config:
+        print(cfg.pretty_text, end="")
+    elif args.dry_run:
+        print(described(cfg))
+    else:
+        pretrain(cfg, args.resume)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command line."""
+    """Add the arguments."""
     parser.add_argument(
         "results", type=Path, nargs="+", metavar="RESULTS",
         help="results files, or folders to search for them, for backbones and for runs' logs",
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--most", type=int, default=4, metavar="N",
-        help="images in the page, evenly spaced over those that there are, default: 4",
+        help="images in the page, evenly spaced over those that there are",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the page to write, .html")
 

@@ -1,6 +1,6 @@
 """Plain DINO at the size of a demo, with the budget of ``demo_selfpatch.py``.
 
-Command:  python tools/pretrain.py selfpatch/configs/demo_dino.py --data DIR
+Command:  selfpatch pretrain demo_dino --data DIR
 Source:   The baseline's recipe with everything reduced; it shows the path, not a useful backbone.
 Expect:   A loss that rises towards the logarithm of the number of prototypes, see there.
 """

@@ -1,6 +1,6 @@
 """DINO + SelfPatch at the size of a demo: a small trunk, few epochs, one CPU.
 
-Command:  python tools/pretrain.py selfpatch/configs/demo_selfpatch.py --data DIR
+Command:  selfpatch pretrain demo_selfpatch --data DIR
 Source:   The paper's run with everything reduced; it shows the path, not a useful backbone.
 Expect:   A falling patch loss. The image loss rises towards the logarithm of its number of
           prototypes, as DINO's does at first: the centre takes away the agreement of an

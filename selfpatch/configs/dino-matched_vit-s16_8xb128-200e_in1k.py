@@ -1,7 +1,7 @@
 """DINO with SelfPatch's views and length, ViT-S/16, ImageNet-1k: the nearest plain DINO to it.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/dino-matched_vit-s16_8xb128-200e_in1k.py \
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              dino-matched_vit-s16_8xb128-200e_in1k \
               --launcher pytorch --data DIR
 Source:   facebookresearch/dino, main_dino.py, with a trunk that has a [CLS] token, and README.md's
           run of ViT-S/16 (teacher temperature 0.04 -> 0.07 over 30 epochs). Views, epochs, batch

@@ -1,7 +1,7 @@
 """DINO, ViT-S/16, ImageNet-1k, 300 epochs: the run behind the paper's DINO numbers.
 
-Command:  torchrun --nnodes 2 --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/dino_vit-s16_16xb64-300e_in1k.py --launcher pytorch --data DIR
+Command:  torchrun --nnodes 2 --nproc-per-node 8 -m selfpatch pretrain \
+              dino_vit-s16_16xb64-300e_in1k --launcher pytorch --data DIR
 Source:   facebookresearch/vissl, configs/config/pretrain/dino/dino_16gpus_deits16.yaml, with the
           losses' defaults in vissl/config/defaults.yaml and the colour jitter at strength 0.5 of
           vissl/data/ssl_transforms/img_pil_color_distortion.py. SelfPatch's README names VISSL's

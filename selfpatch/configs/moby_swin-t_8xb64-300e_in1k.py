@@ -1,7 +1,7 @@
 """MoBY, Swin-T, ImageNet-1k: the baseline of MoBY + SelfPatch with Swin.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/moby_swin-t_8xb64-300e_in1k.py --launcher pytorch --data DIR
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              moby_swin-t_8xb64-300e_in1k --launcher pytorch --data DIR
 Source:   SwinTransformer/Transformer-SSL, configs/moby_swin_tiny.yaml: all but the trunk is
           moby_vit-s16_8xb64-300e_in1k.py. The mean of the last stage's tokens is the image's, and
           that stage, one window at 224 pixels, is not shifted, as in models/swin_transformer.py.

@@ -1,7 +1,7 @@
 """MoBY, ViT-S/16, ImageNet-1k: the baseline of MoBY + SelfPatch.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/moby_vit-s16_8xb64-300e_in1k.py --launcher pytorch --data DIR
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              moby_vit-s16_8xb64-300e_in1k --launcher pytorch --data DIR
 Source:   SwinTransformer/Transformer-SSL: configs/moby_deit_small.yaml (epochs, peak rate, decay,
           warm-up, drop path, momentum, temperature, queue), config.py (start and end of the rate,
           clipping, the least share of a crop), data/build.py (views), models/moby.py (heads).

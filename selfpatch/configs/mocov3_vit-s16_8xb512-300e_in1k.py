@@ -1,7 +1,7 @@
 """MoCo-v3, ViT-S/16, ImageNet-1k: the baseline of MoCo-v3 + SelfPatch.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/mocov3_vit-s16_8xb512-300e_in1k.py --launcher pytorch --data DIR
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              mocov3_vit-s16_8xb512-300e_in1k --launcher pytorch --data DIR
 Source:   facebookresearch/moco-v3: CONFIG.md (ViT-Small: batch, rate, decay, epochs, warm-up,
           frozen patch projection, temperature, momentum along a cosine), main_moco.py (views,
           crops from 0.08, every parameter decays, nothing is clipped), vits.py (12 heads, fixed

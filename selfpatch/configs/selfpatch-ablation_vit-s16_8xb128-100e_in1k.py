@@ -1,7 +1,7 @@
 """The analyses of Sec. 5.1 with a short schedule: DINO + SelfPatch, ViT-S/16, 100 epochs.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/selfpatch-ablation_vit-s16_8xb128-100e_in1k.py \
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              selfpatch-ablation_vit-s16_8xb128-100e_in1k \
               --launcher pytorch --data DIR --work-dir DIR --cfg-options CHANGE
           where CHANGE is one of
               model.selfpatch.neighbourhood=5        (7, all; default 3)

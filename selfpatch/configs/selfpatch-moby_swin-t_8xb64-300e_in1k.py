@@ -1,7 +1,7 @@
 """MoBY + SelfPatch, Swin-T, ImageNet-1k.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/selfpatch-moby_swin-t_8xb64-300e_in1k.py \
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              selfpatch-moby_swin-t_8xb64-300e_in1k \
               --launcher pytorch --data DIR
 Source:   The method: moby_swin-t_8xb64-300e_in1k.py and what it names. SelfPatch: its
           numbers are those of selfpatch_vit-s16_8xb128-200e_in1k.py.

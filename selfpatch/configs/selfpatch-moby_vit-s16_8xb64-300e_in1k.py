@@ -1,7 +1,7 @@
 """MoBY + SelfPatch, ViT-S/16, ImageNet-1k.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/selfpatch-moby_vit-s16_8xb64-300e_in1k.py \
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              selfpatch-moby_vit-s16_8xb64-300e_in1k \
               --launcher pytorch --data DIR
 Source:   The method: moby_vit-s16_8xb64-300e_in1k.py and what it names. SelfPatch: its
           numbers are those of selfpatch_vit-s16_8xb128-200e_in1k.py.

@@ -1,7 +1,7 @@
 """MoCo-v3 + SelfPatch, ViT-S/16, ImageNet-1k.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/selfpatch-mocov3_vit-s16_8xb512-300e_in1k.py \
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              selfpatch-mocov3_vit-s16_8xb512-300e_in1k \
               --launcher pytorch --data DIR
 Source:   The method: mocov3_vit-s16_8xb512-300e_in1k.py and what it names. SelfPatch: its
           numbers are those of selfpatch_vit-s16_8xb128-200e_in1k.py.

@@ -1,7 +1,7 @@
 """DINO + SelfPatch, ViT-S/16, ImageNet-1k: the paper's run.
 
-Command:  torchrun --nproc-per-node 8 tools/pretrain.py \
-              selfpatch/configs/selfpatch_vit-s16_8xb128-200e_in1k.py \
+Command:  torchrun --nproc-per-node 8 -m selfpatch pretrain \
+              selfpatch_vit-s16_8xb128-200e_in1k \
               --launcher pytorch --data DIR
 Source:   SelfPatch (CVPR 2022) and its reference implementation; 1,024 images per step over any
           number of GPUs. The reference's README says 200 epochs; its later default is 300, which

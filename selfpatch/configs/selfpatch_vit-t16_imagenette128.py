@@ -1,6 +1,6 @@
 """DINO + SelfPatch, ViT-T/16 at 112 pixels, Imagenette: a real run for a laptop.
 
-Command:  python tools/pretrain.py selfpatch/configs/selfpatch_vit-t16_imagenette128.py \
+Command:  selfpatch pretrain selfpatch_vit-t16_imagenette128 \
               --data DIR --knn TRAIN VAL --davis DAVIS
 Source:   The paper's run; trunk, heads, views and batch reduced to what a CPU trains within hours,
           the teacher's momentum lowered to suit the few steps.

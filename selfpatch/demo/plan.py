@@ -129,7 +129,7 @@ def exporting(method: str, pretrain: Step, folder: Path) -> Step:
     weights = backbone_file(folder)
     return Step(
         name=f"export {RUNS[method]}",
-        command=(*program("export_backbone"), str(pretrain.output), str(weights)),
+        command=(*program("export"), str(pretrain.output), str(weights)),
         folder=folder / "export",
         output=weights,
         inputs=(pretrain.output, *sources("selfpatch")),
@@ -197,7 +197,7 @@ def finetuning(
     return Step(
         name=name,
         command=(
-            *(*program("finetune"), host, path, "--work-dir", str(work_dir)),
+            *(*program("finetune"), path, "--work-dir", str(work_dir)),
             *("--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}", *options),
         ),
         environment=((variable, str(source)),),
@@ -214,7 +214,7 @@ def tracking(method: str, data: DataSets, folder: Path) -> Step:
         name=f"DAVIS with {RUNS[method]}",
         expected=7.0,
         command=(
-            *("-m", "davis_eval", "run", "--davis", str(data.davis)),
+            *(*program("davis"), "run", "--davis", str(data.davis)),
             *("--weights", str(weights), "--out", str(out)),
         ),
         folder=out,
@@ -228,9 +228,9 @@ def backbone_file(folder: Path) -> Path:
     return folder / "backbone.safetensors"
 
 
-def program(name: str) -> tuple[str, str]:
-    """A command of :mod:`selfpatch.commands`."""
-    return "-m", f"selfpatch.commands.{name}"
+def program(name: str) -> tuple[str, ...]:
+    """A command of :mod:`selfpatch.cli`."""
+    return "-m", "selfpatch", name
 
 
 def config(package: str, name: str) -> str:

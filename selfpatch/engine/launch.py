@@ -1,6 +1,7 @@
 """Config and command line -> a pretraining run."""
 
 import difflib
+import importlib.util
 import inspect
 import os
 from collections.abc import Sequence
@@ -14,8 +15,10 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from selfpatch.atomic import one_run_in
+from selfpatch.data.views import MultiViewDataset
 from selfpatch.engine.checkpoints import find_checkpoint, newest
 from selfpatch.engine.runner import PretrainRunner
+from selfpatch.engine.summary import summary
 from selfpatch.errors import InputError, config_errors_as_sentences
 
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
@@ -55,6 +58,13 @@ def train(cfg: Config, resume: bool) -> None:
             " add --resume or name another --work-dir"
         )
     PretrainRunner.from_cfg(cfg).train()
+
+
+def described(cfg: Config) -> str:
+    """What a run would be, without one."""
+    with config_errors_as_sentences(cfg.filename):
+        dataset = MultiViewDataset(cfg.train_dataloader.folder, cfg.views, seed=0)
+        return summary(cfg, dataset)
 
 
 def evaluations(
@@ -123,6 +133,23 @@ def read_config(
         raise InputError(f"custom_hooks={own_hooks!r} is no list of hooks' configs")
     cfg.custom_hooks = [*own_hooks, *hooks]
     return cfg
+
+
+def watched_by(cfg: Config, tensorboard: bool = False, wandb: bool = False) -> None:
+    """Let a run log to TensorBoard and Weights & Biases, beside its own files.
+
+    Raises:
+        InputError: The package is not installed.
+    """
+    backends = {"TensorboardVisBackend": ("tensorboard", tensorboard)}
+    backends["WandbVisBackend"] = ("wandb", wandb)
+    wanted = [(kind, package) for kind, (package, asked) in backends.items() if asked]
+    for _, package in wanted:
+        if importlib.util.find_spec(package) is None:
+            raise InputError(f"{package} is not installed; `pip install {package}` brings it")
+    if wanted:
+        kinds = ["LocalVisBackend", *(kind for kind, _ in wanted)]
+        cfg.visualizer = {"type": "Visualizer", "vis_backends": [{"type": kind} for kind in kinds]}
 
 
 def start_processes(launcher: str) -> None:

@@ -11,10 +11,11 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
-from selfpatch.data.labelled import LabelledImages, labelled_pair
+from selfpatch.data.labelled import labelled_pair
 from selfpatch.engine.pretrainer import Network
 from selfpatch.engine.sharding import whole_teacher
 from selfpatch.models.distributed import unwrapped
+from selfpatch.probes.knn import knn_accuracy
 
 
 class EvaluationHook(Hook, ABC):
@@ -28,6 +29,7 @@ class EvaluationHook(Hook, ABC):
 
     def __init__(self, interval: int = 1) -> None:
         self.interval = interval
+        self.was_run = False
 
     def before_train(self, runner: Runner) -> None:
         """What random weights are worth; a resumed run knows already."""
@@ -40,9 +42,15 @@ class EvaluationHook(Hook, ABC):
         if last or self.every_n_epochs(runner, self.interval):
             self.run(runner, runner.epoch + 1)
 
+    def after_train(self, runner: Runner) -> None:
+        """Evaluate a run that was finished when it was resumed."""
+        if not self.was_run:
+            self.run(runner, runner.epoch)
+
     @torch.no_grad()
     def run(self, runner: Runner, epoch: int) -> None:
         """Evaluate on the first process and log; the others wait."""
+        self.was_run = True
         teacher = whole_teacher(unwrapped(runner.model)).eval()
         if is_main_process():
             metrics = self.evaluate(runner, teacher)
@@ -94,50 +102,21 @@ class KNNAccuracy(EvaluationHook):
 
     def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Classify the validation images by their neighbours in the bank."""
-        bank, bank_labels = self.features(runner, teacher, self.bank)
-        queries, labels = self.features(runner, teacher, self.queries)
-        predicted = knn_classify(queries, bank, bank_labels, self.k, self.temperature)
-        return {"knn_top1": 100 * (predicted == labels).float().mean().item()}
-
-    def features(
-        self, runner: Runner, teacher: Network, images: LabelledImages
-    ) -> tuple[Tensor, Tensor]:
-        """Unit features (images, D) of the teacher, and labels (images,)."""
         preprocess = unwrapped(runner.model).data_preprocessor
-        loader = torch.utils.data.DataLoader(
-            images, self.batch_size, num_workers=runner.train_dataloader.num_workers
+
+        def summaries(images: Tensor) -> Tensor:
+            return teacher.features(preprocess([images])[0])[0]
+
+        accuracy = knn_accuracy(
+            summaries,
+            self.bank,
+            self.queries,
+            self.k,
+            self.temperature,
+            self.batch_size,
+            runner.train_dataloader.num_workers,
         )
-        features, labels = [], []
-        for batch, label in loader:
-            (view,) = preprocess([batch])
-            features.append(F.normalize(teacher.features(view)[0], dim=-1))
-            labels.append(label.to(view.device))
-        return torch.cat(features), torch.cat(labels)
-
-
-def knn_classify(
-    queries: Tensor, bank: Tensor, bank_labels: Tensor, k: int, temperature: float
-) -> Tensor:
-    """Class with the most votes, exp(similarity / temperature) each, among the k nearest.
-
-    Source: DINO's eval_knn, after Wu et al., Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination.
-
-    Args:
-        queries: Unit vectors (Q, D).
-        bank: Unit vectors (M, D).
-        bank_labels: int64 (M,).
-        k: Neighbours that vote; at most M do.
-        temperature: Temperature of the votes.
-
-    Returns:
-        int64 (Q,).
-    """
-    similarity, nearest = (queries @ bank.T).topk(min(k, len(bank)))
-    votes = similarity.div(temperature).exp()
-    num_classes = int(bank_labels.max()) + 1
-    totals = votes.new_zeros(len(queries), num_classes)
-    return totals.scatter_add_(1, bank_labels[nearest], votes).argmax(1)
+        return {"knn_top1": accuracy}
 
 
 @HOOKS.register_module()

@@ -1,5 +1,6 @@
 """Config -> the model in its processes, and the loader of its images."""
 
+import logging
 import os
 from functools import partial
 from typing import Any
@@ -8,7 +9,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import worker_init_fn
 from mmengine.device import get_device
-from mmengine.dist import get_rank, get_world_size
+from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
@@ -18,11 +20,25 @@ from selfpatch.data.views import MultiViewDataset
 from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sampling import EpochSampler
 from selfpatch.engine.sharding import shard
-from selfpatch.errors import InputError
+from selfpatch.engine.summary import images_per_batch, summary
 
 
 class PretrainRunner(Runner):
     """A Runner that also trains in parallel on CPUs, and shards the model if the config says so."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """A logger that tells its file of the config, the environment and the hooks alone."""
+        logger = super().build_logger(*args, **kwargs)
+        set_console(logger, logging.WARNING)
+        return logger
+
+    def train(self) -> nn.Module:
+        """Say what will be trained, and train."""
+        if is_main_process():
+            print(summary(self.cfg, self.train_dataloader.dataset))
+            print(f"log       {self.log_dir}/{self.timestamp}.log\n", flush=True)
+        set_console(self.logger, logging.INFO)
+        return super().train()
 
     def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
         """The one loader of a pretraining run."""
@@ -45,6 +61,13 @@ class PretrainRunner(Runner):
         """Nothing: the model's constructor drew the same weights in every process."""
 
 
+def set_console(logger: MMLogger, level: int) -> None:
+    """Let the terminal have messages of this level on."""
+    for handler in logger.handlers:
+        if not isinstance(handler, logging.FileHandler):
+            handler.setLevel(level)
+
+
 def image_loader(cfg: Config, seed: int) -> DataLoader:
     """The views of ``total_batch_size`` images per step, shared out over the processes.
 
@@ -65,14 +88,3 @@ def image_loader(cfg: Config, seed: int) -> DataLoader:
             worker_init_fn, num_workers=loading.num_workers, rank=get_rank(), seed=seed
         ),
     )
-
-
-def images_per_batch(cfg: Config, num_processes: int) -> int:
-    """Share the images of a step out over processes and accumulated batches."""
-    shares = num_processes * cfg.optim_wrapper.get("accumulative_counts", 1)
-    if cfg.total_batch_size % shares:
-        raise InputError(
-            f"total_batch_size={cfg.total_batch_size} does not divide by {shares}"
-            " (processes times accumulative_counts); change one of them"
-        )
-    return cfg.total_batch_size // shares

@@ -24,6 +24,8 @@ HOST_METRICS = {
     "AP-box": ("coco/bbox_mAP", 100),
     "AP-mask": ("coco/segm_mAP", 100),
     "mIoU": ("mIoU", 1),
+    "mAcc": ("mAcc", 1),
+    "aAcc": ("aAcc", 1),
 }
 """Our metric -> the host's name for it and what turns its value into percent."""
 
@@ -46,7 +48,7 @@ class ResultsFile(Hook):
         self.task = task
         self.started = time.monotonic()
         self.before: dict[str, Any] = {}
-        """Hours and settings of the training that a loaded checkpoint comes from."""
+        """Hours, settings and seed of the training that a loaded checkpoint comes from."""
         self.loaded_iterations = 0
         self.was_written = False
 
@@ -65,7 +67,7 @@ class ResultsFile(Hook):
             check_categories(runner.train_dataloader.dataset, runner.val_dataloader.dataset)
         hours = self.before.get("hours", 0.0) if runner._resume else 0.0
         settings = training_settings(runner.cfg, runner.train_dataloader.dataset)
-        self.before = {"hours": hours, "settings": settings}
+        self.before = {"hours": hours, "settings": settings, "seed": runner.seed}
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the note beside the weights."""
@@ -132,6 +134,7 @@ class ResultsFile(Hook):
             dataset=data_of(getattr(runner, f"{split}_dataloader").dataset),
             backbone=info_of(runner),
             hours=self.hours(),
+            seed=self.before.get("seed"),
             settings={
                 "iterations": runner.iter or self.loaded_iterations,
                 "training": self.before.get("settings", UNKNOWN),

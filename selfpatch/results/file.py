@@ -5,7 +5,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +24,10 @@ TASKS: dict[str, tuple[str, ...]] = {
     "coco-mask-rcnn": ("AP-box", "AP-mask"),
     "coco-cascade-mask-rcnn": ("AP-box", "AP-mask"),
     "coco-vitdet": ("AP-box", "AP-mask"),
-    "ade20k-semantic-fpn": ("mIoU",),
-    "ade20k-upernet": ("mIoU",),
-    "ade20k-linear": ("mIoU",),
-    "davis2017": ("J&F-Mean", "J-Mean", "F-Mean"),
+    "ade20k-semantic-fpn": ("mIoU", "mAcc", "aAcc"),
+    "ade20k-upernet": ("mIoU", "mAcc", "aAcc"),
+    "ade20k-linear": ("mIoU", "mAcc", "aAcc"),
+    "davis2017": ("J&F-Mean", "J-Mean", "F-Mean", "J-Recall", "F-Recall"),
 }
 """Every task and its metrics, in the order of the table; all in percent."""
 
@@ -41,9 +41,10 @@ class Result:
         metrics: Metric name -> value in percent; a value is null where it cannot be computed.
         config: Name of the config that was run.
         dataset: What was tested on, see :func:`described_data`.
-        backbone: What :meth:`BackboneInfo.described` says of the backbone.
-        settings: Whatever else changes the number, by dotted name, of training and of test.
+        backbone: What :meth:`BackboneInfo.described` says of the backbone, its seed included.
         hours: Wall-clock time of the run.
+        seed: Seed of the task's own run; null where the task draws nothing, or nobody knows.
+        settings: Whatever else changes the number, by dotted name, of training and of test.
         device: Name of the processor or GPU.
         versions: Package -> version, see :func:`selfpatch.results.versions.installed_versions`.
         created: ISO time, UTC.
@@ -55,10 +56,32 @@ class Result:
     dataset: dict[str, Any]
     backbone: dict[str, Any]
     hours: float
+    seed: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
+
+
+OF_RESULT: dict[str, Any] = {
+    **{name: get_origin(kind) or kind for name, kind in get_type_hints(Result).items()},
+    "hours": int | float,
+    "seed": int | None,
+}
+"""The type of every attribute, as isinstance takes it."""
+
+OF_DATASET = {"path": str, "count": int, "unit": str, "names": str}
+"""What a result has to say of its data, and the types."""
+
+OF_BACKBONE: dict[str, Any] = {
+    **dict.fromkeys(("method", "network", "weights", "fingerprint"), str),
+    **dict.fromkeys(("architecture", "settings"), dict),
+    "seed": int | None,
+}
+"""What a result has to say of its backbone, and the types."""
+
+Results = Mapping[Path, Result]
+"""The file of each result -> the result."""
 
 
 def write_result(
@@ -70,6 +93,7 @@ def write_result(
     dataset: dict[str, Any],
     backbone: "BackboneInfo",
     hours: float,
+    seed: int | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Result:
     """Write one results file atomically, with versions and device filled in."""
@@ -80,6 +104,7 @@ def write_result(
         dataset=dataset,
         backbone=backbone.described(),
         hours=hours,
+        seed=seed,
         settings=flat(settings or {}),
         device=device_name(),
         versions=installed_versions(),
@@ -102,36 +127,48 @@ def described_data(path: str, names: Iterable[str], unit: str) -> dict[str, Any]
         ``path``, ``count``, ``unit`` and ``names``, the SHA-256 of all names.
     """
     listed = sorted(names)
-    found = hashlib.sha256("\n".join(listed).encode()).hexdigest()
+    text = "\n".join(listed).encode(errors="surrogatepass")  # names of files need be no UTF-8
+    found = hashlib.sha256(text).hexdigest()
     return {"path": path, "count": len(listed), "unit": unit, "names": found}
 
 
-def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Result]:
+def read_results(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, Result]:
     """Read results files; a folder stands for every ``results.json`` below it.
+
+    A file that is given twice, by folders that overlap, counts once.
 
     Raises:
         InputError: A path does not exist, a file is no results file, or two files disagree on how
             one backbone was trained.
     """
-    results = []
+    results: dict[Path, Result] = {}
+    seen: set[Path] = set()
     methods: dict[str, str] = {}
+    for file in files_of(paths):
+        if file.resolve() in seen:
+            continue
+        seen.add(file.resolve())
+        try:
+            result = Result(**json.loads(file.read_text()))
+            check(result)
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise InputError(f"{file} is not a results file ({error})") from None
+        results[file] = result
+        stated = result.backbone["fingerprint"], result.backbone["method"]
+        if stated[0] and methods.setdefault(*stated) != stated[1]:
+            raise InputError(
+                f"{file} names a backbone {stated[1]} that another result names"
+                f" {methods[stated[0]]}; one of the two files is wrong"
+            )
+    return results
+
+
+def files_of(paths: Iterable[str | os.PathLike[str]]) -> Iterator[Path]:
+    """The results files that are meant, in the order in which they are named."""
     for path in map(Path, paths):
         if not path.exists():
             raise InputError(f"{path} does not exist; give a results.json or a folder with some")
-        for file in sorted(path.rglob("results.json")) if path.is_dir() else [path]:
-            try:
-                result = Result(**json.loads(file.read_text()))
-                check(result)
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                raise InputError(f"{file} is not a results file ({error})") from None
-            results.append(result)
-            stated = result.backbone["fingerprint"], result.backbone["method"]
-            if stated[0] and methods.setdefault(*stated) != stated[1]:
-                raise InputError(
-                    f"{file} names a backbone {stated[1]} that another result names"
-                    f" {methods[stated[0]]}; one of the two files is wrong"
-                )
-    return results
+        yield from sorted(path.rglob("results.json")) if path.is_dir() else [path]
 
 
 def check(result: Result) -> None:
@@ -140,10 +177,7 @@ def check(result: Result) -> None:
     Raises:
         ValueError: Says which value is wrong.
     """
-    for name, kind in get_type_hints(Result).items():
-        kind = get_origin(kind) or kind
-        if not isinstance(getattr(result, name), (int, float) if kind is float else kind):
-            raise ValueError(f"its {name} is no {kind.__name__}")
+    check_kinds("", vars(result), OF_RESULT)
     for name in TASKS.get(result.task, result.metrics):
         value = result.metrics.get(name)
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -152,17 +186,22 @@ def check(result: Result) -> None:
         if value is not None and result.task in TASKS and not 0 <= value <= 100:
             raise ValueError(f"its {name} is {value!r}, and percents go from 0 to 100")
     if result.task == "davis2017":
-        check_mean(*(result.metrics.get(name) for name in TASKS["davis2017"]))
+        check_mean(*(result.metrics.get(name) for name in ("J&F-Mean", "J-Mean", "F-Mean")))
     if not all(isinstance(version, str) for version in result.versions.values()):
         raise ValueError("one of its versions is no text")
+    check_kinds("dataset's ", result.dataset, OF_DATASET)
+    check_kinds("backbone's ", result.backbone, OF_BACKBONE)
     stated = result.backbone
-    if not {"method", "fingerprint", "weights", "architecture"} <= set(stated):
-        raise ValueError("its backbone has no method, fingerprint, weights or architecture")
     found = fingerprint(stated["weights"], stated["architecture"]) if stated["weights"] else ""
     if stated["fingerprint"] != found:
         raise ValueError("its backbone's fingerprint is not that of its weights and architecture")
-    if not {"path", "count", "unit", "names"} <= set(result.dataset):
-        raise ValueError("it does not say what its data hold")
+
+
+def check_kinds(whose: str, values: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    """Raise ValueError where a value is missing, or of another type than stated."""
+    for name, kind in kinds.items():
+        if not isinstance(values.get(name, ...), kind):
+            raise ValueError(f"its {whose}{name} is no {getattr(kind, '__name__', kind)}")
 
 
 def check_mean(both: float | None, region: float | None, boundary: float | None) -> None:

@@ -41,13 +41,39 @@ def digest(settings: Settings) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def difference(own: Settings, others: Sequence[Settings], most: int = 4) -> list[str]:
-    """``name=value`` of what ``own`` does not share with all of ``others``, the first few."""
+def differences(own: Settings, others: Sequence[Settings], most: int = 4) -> list[str]:
+    """``name=value`` of what ``own`` does not share with all of ``others``, the first few.
+
+    Of a dotted name only as many last parts are said as tell it from the others.
+    """
     names = sorted({name for settings in (own, *others) for name in settings})
-    parts = [
-        f"{name}={own[name]}" if name in own else f"no {name}"
+    differing = [
+        name
         for name in names
-        if any(settings.get(name, "") != own.get(name, "") for settings in others)
+        if any(settings.get(name, ...) != own.get(name, ...) for settings in others)
+    ]
+    parts = [
+        f"{short(name, differing)}={shown(own[name])}"
+        if name in own
+        else f"no {short(name, differing)}"
+        for name in differing
     ]
     more = [f"{len(parts) - most} more"] if len(parts) > most else []
     return parts[:most] + more
+
+
+def short(name: str, others: Iterable[str]) -> str:
+    """The fewest last parts of a dotted name that no other one ends with."""
+    parts = name.split(".")
+    for count in range(1, len(parts)):
+        ending = ".".join(parts[-count:])
+        rivals = (o for o in others if o != name and (o == ending or o.endswith(f".{ending}")))
+        if not parts[-count].isdigit() and not any(rivals):
+            return ending
+    return name
+
+
+def shown(value: Any, most: int = 24) -> str:
+    """A value as text, cut where it is long, as that of a hash or a list."""
+    text = str(value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

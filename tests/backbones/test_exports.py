@@ -117,6 +117,15 @@ def test_the_command_writes_the_folder_and_says_how_to_load_it(tmp_path):
     trunk = TRUNKS["SelfPatch"]()
     file = tmp_path / "b.safetensors"
     save_backbone(file, trunk.state_dict(), BackboneInfo(trunk.architecture, "dino", "test"))
-    command = [sys.executable, "tools/export_backbone.py", file, tmp_path / "m", "--format", "timm"]
+    command = [
+        sys.executable,
+        "-m",
+        "selfpatch",
+        "export",
+        file,
+        tmp_path / "m",
+        "--format",
+        "timm",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert f'timm.create_model("local-dir:{tmp_path / "m"}", pretrained=True)' in done.stdout

@@ -5,6 +5,8 @@ import pickle
 import time
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -328,3 +330,52 @@ def test_heads_that_do_not_divide_the_width_are_one_sentence(tmp_path):
     torch.save(trunk().state_dict(), tmp_path / "c.pth")
     with pytest.raises(InputError, match="describes no trunk that can be built"):
         read_file(tmp_path / "c.pth", num_heads=5)
+
+
+def test_a_backbone_file_keeps_seed_and_settings_of_its_training(tmp_path):
+    settings = {"train_cfg.max_epochs": 5, "names of the images": "ab", "folder": "/home/me/data"}
+    vit = trunk()
+    info = BackboneInfo(vit.architecture, "dino", "test", seed=3, settings=settings)
+    written = save_backbone(tmp_path / "b.safetensors", vit.state_dict(), info)
+    _, read = load_backbone(tmp_path / "b.safetensors")
+    assert read == written == BackboneInfo.from_described(written.described())
+    assert (read.seed, read.settings) == (3, {**settings, "folder": "data"})
+    assert read.described()["settings"] == read.settings
+
+
+def run_checkpoint(path: Path, **changes: Any) -> Path:
+    """A training checkpoint of this suite, of seed 3."""
+    vit = trunk()
+    own = {
+        "architecture": vit.architecture,
+        "method": "dino",
+        "recipe": "",
+        "settings": {"randomness.seed": None, "train_cfg.max_epochs": 5, "images": 9},
+        "accumulative_counts": 2,
+    }
+    content = {
+        "meta": {"seed": 3, "iter": 40},
+        "state_dict": {f"teacher.trunk.{name}": v for name, v in vit.state_dict().items()},
+        "selfpatch": {**own, **changes},
+    }
+    torch.save(content, path)
+    return path
+
+
+def test_a_training_checkpoint_says_seed_settings_and_the_steps_done(tmp_path):
+    """A seed that was drawn stands beside the recipe, which names none."""
+    _, info = read_backbone(run_checkpoint(tmp_path / "epoch_5.pth"))
+    assert info.seed == 3
+    assert info.settings == {"train_cfg.max_epochs": 5, "images": 9, "steps": 20}
+
+
+def test_a_training_checkpoint_without_settings_has_no_known_recipe(tmp_path):
+    _, info = read_backbone(run_checkpoint(tmp_path / "epoch_5.pth", settings={}))
+    assert (info.seed, info.settings) == (None, {})
+
+
+@pytest.mark.parametrize("changes", [{"accumulative_counts": 0}, {"settings": {"a": {1, 2}}}])
+def test_a_training_checkpoint_with_odd_settings_is_refused(tmp_path, changes):
+    path = run_checkpoint(tmp_path / "epoch_5.pth", **changes)
+    with pytest.raises(InputError, match="is no training checkpoint of this version"):
+        read_backbone(path)

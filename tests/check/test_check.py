@@ -195,7 +195,7 @@ def test_a_sample_has_the_first_and_the_last():
 
 @pytest.mark.slow
 def test_the_command_lists_and_exits_with_2(data, programs):
-    command = ["tools/check_data.py", "coco", str(data / "coco")]
+    command = ["-m", "selfpatch", "check-data", "coco", str(data / "coco")]
     done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("can be used\n")

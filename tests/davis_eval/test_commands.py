@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from davis_eval.commands import main
 from davis_eval.masks import read_mask, write_mask
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.cli import main
 from selfpatch.visualize.palette import standard_palette
 
 SIZE = (96, 160)
@@ -50,7 +50,7 @@ def davis(tmp_path) -> Path:
 
 
 @pytest.fixture
-def command(monkeypatch, davis, weights, tmp_path):
+def command(davis, weights, tmp_path):
     """Run the program in this process; gives its exit status."""
 
     def call(name: str, *more: str) -> int:
@@ -58,9 +58,8 @@ def command(monkeypatch, davis, weights, tmp_path):
             "run": ["--weights", str(weights), "--out", str(tmp_path / "out"), *SMALL],
             "score": ["--results", str(tmp_path / "out"), "--json", str(tmp_path / "s.json")],
         }[name]
-        monkeypatch.setattr(sys, "argv", ["davis_eval", name, "--davis", str(davis), *own, *more])
         try:
-            main()
+            main(["davis", name, "--davis", str(davis), *own, *more])
         except SystemExit as exit_:
             return int(exit_.code or 0)
         return 0
@@ -168,7 +167,7 @@ def test_results_that_do_not_fit_the_truth_are_named(command, davis, tmp_path, c
 
 def test_an_empty_list_and_a_text_file_as_weights_are_one_sentence(davis, tmp_path, programs):
     def sentence(*more: str) -> str:
-        done = programs.run("-m", "davis_eval", "run", "--davis", davis, *more)
+        done = programs.run("-m", "selfpatch", "davis", "run", "--davis", davis, *more)
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
         return done.stderr
@@ -180,14 +179,14 @@ def test_an_empty_list_and_a_text_file_as_weights_are_one_sentence(davis, tmp_pa
     assert "val.txt lists no sequence" in sentence(*more)
 
 
-def test_show_draws_results_side_by_side(command, davis, tmp_path, monkeypatch, capsys):
+def test_show_draws_results_side_by_side(command, davis, tmp_path, capsys):
     import av
 
     assert command("run") == 0
     out = str(tmp_path / "out")
     show = ["--davis", str(davis), "--results", out, out, "--titles", "A", "B"]
-    monkeypatch.setattr(sys, "argv", ["davis_eval", "show", *show, "--out", str(tmp_path / "show")])
-    main()
+    line = ["davis", "show", *show, "--out", str(tmp_path / "show")]
+    main(line)
     with av.open(str(tmp_path / "show/two.mp4")) as video:
         shapes = [frame.to_ndarray(format="rgb24").shape for frame in video.decode(video=0)]
     assert shapes == [(SIZE[0], 2 * SIZE[1] + 6, 3)] * 5
@@ -195,7 +194,7 @@ def test_show_draws_results_side_by_side(command, davis, tmp_path, monkeypatch, 
         assert strip.width == 840
     (tmp_path / "out/two/00003.png").unlink()
     with pytest.raises(SystemExit) as exit_:
-        main()
+        main(line)
     assert exit_.value.code == 2
     assert "two/00003.png does not exist" in capsys.readouterr().err
     assert (tmp_path / "show/one.mp4").is_file()
@@ -205,8 +204,20 @@ def test_show_draws_results_side_by_side(command, davis, tmp_path, monkeypatch, 
 def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
     assert command("run", "--radius", "3", "--top-k", "2") == 0
     expected = json.loads((tmp_path / "out/scores.json").read_text())["J&F-Mean"]
-    program = [sys.executable, "tools/davis_sweep.py", "--davis", davis, "--weights", weights]
-    options = ["--json", tmp_path / "s.json", *SMALL, "--radius", "1", "3", "--top-k", "2", "5"]
+    program = [sys.executable, "-m", "selfpatch", "davis", "sweep", "--davis", davis]
+    options = [
+        "--weights",
+        weights,
+        "--json",
+        tmp_path / "s.json",
+        *SMALL,
+        "--radius",
+        "1",
+        "3",
+        "--top-k",
+        "2",
+        "5",
+    ]
     subprocess.run([*map(str, [*program, *options])], check=True, capture_output=True)
     results = json.loads((tmp_path / "s.json").read_text())
     assert [r["J&F-Mean"] for r in results] == sorted(

@@ -14,7 +14,7 @@ from davis_eval.features import (
     resolved,
     stride,
 )
-from davis_eval.propagation import Propagation
+from davis_eval.settings import Propagation
 from selfpatch import build_trunk
 from selfpatch.errors import InputError
 

@@ -2,7 +2,8 @@
 
 import torch
 
-from davis_eval.propagation import Propagation, hard_mask, propagate
+from davis_eval.propagation import hard_mask, propagate
+from davis_eval.settings import Propagation
 
 
 def test_every_frame_gets_the_reference_segmentation(golden, golden_meta):

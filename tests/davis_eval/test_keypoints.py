@@ -1,7 +1,6 @@
 """Joints: found where they were put, scored by hand, read from JHMDB's files."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -9,10 +8,10 @@ import scipy.io
 import torch
 from PIL import Image
 
-from davis_eval.commands import main
 from davis_eval.keypoints import joint_labels, locate, pck, read_video, video_names
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.cli import main
 from selfpatch.errors import InputError
 
 
@@ -31,7 +30,7 @@ def test_pck_by_hand():
     assert pck(found, true, 0.2) == 1.0
 
 
-def test_jhmdb_is_read_and_tracked(tmp_path, monkeypatch, capsys):
+def test_jhmdb_is_read_and_tracked(tmp_path, capsys):
     """Two joints on a picture that stands still stay where they are."""
     frames = tmp_path / "Rename_Images/wave/v"
     frames.mkdir(parents=True)
@@ -49,9 +48,9 @@ def test_jhmdb_is_read_and_tracked(tmp_path, monkeypatch, capsys):
     vit = build_trunk("vit_tiny", depth=1, patch_size=8, image_size=64)
     weights = tmp_path / "b.safetensors"
     save_backbone(weights, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
-    line = f"davis_eval keypoints --jhmdb {tmp_path} --weights {weights} --short-side 64 --top-k 1"
-    monkeypatch.setattr(sys, "argv", [*line.split(), "--json", str(tmp_path / "k.json")])
-    main()
+    line = f"davis keypoints --jhmdb {tmp_path} --weights {weights} --short-side 64 --top-k 1"
+    line = [*line.split(), "--json", str(tmp_path / "k.json")]
+    main(line)
     assert json.loads((tmp_path / "k.json").read_text())["PCK@0.1"] == 1.0
     single = joints[:, :, :1]
     scipy.io.savemat(tmp_path / "joint_positions/wave/v/joint_positions.mat", {"pos_img": single})
@@ -59,5 +58,5 @@ def test_jhmdb_is_read_and_tracked(tmp_path, monkeypatch, capsys):
         read_video(tmp_path, "wave/v")
     (tmp_path / "joint_positions/wave/v/joint_positions.mat").write_text("nothing")
     with pytest.raises(SystemExit):
-        main()
+        main(line)
     assert "joint_positions.mat is missing or holds no joints" in capsys.readouterr().err

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from davis_eval.features import Reading
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.run import Settings, segment
+from davis_eval.run import segment
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
+from davis_eval.settings import Reading, Settings
 from davis_eval.stamps import mark_finished, seconds_spent, stamp
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo

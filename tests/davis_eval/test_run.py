@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from davis_eval.features import Reading
 from davis_eval.masks import read_mask
-from davis_eval.run import Settings, new_objects, segment
+from davis_eval.run import new_objects, segment
 from davis_eval.sequences import find_youtube_vos_sequence, youtube_vos_names
+from davis_eval.settings import Reading, Settings
 from selfpatch import build_trunk
 
 

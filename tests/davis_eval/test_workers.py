@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from davis_eval.features import Reading
 from davis_eval.masks import read_mask
-from davis_eval.run import Settings
-from davis_eval.workers import Job, segment_all
+from davis_eval.settings import Reading, Settings
+from davis_eval.workers import Job, Worker, segment_all
 from selfpatch import build_trunk
-from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.backbones.file import BackboneInfo, load_backbone, save_backbone
 
 
 @pytest.fixture
@@ -32,7 +31,9 @@ def test_two_workers_give_the_masks_of_one(job, youtube_vos, tmp_path):
     (youtube_vos / "JPEGImages/x").mkdir()
     for workers in (1, 2):
         own = replace(job, out=tmp_path / str(workers), workers=workers)
-        outcomes = {outcome.name: outcome.error for outcome in segment_all(own, ["v", "w", "x"])}
+        worker = Worker(own, *load_backbone(own.weights))
+        found = list(segment_all(own, ["v", "w", "x"], worker))
+        outcomes = {outcome.name: outcome.error for outcome in found}
         assert outcomes["v"] is outcomes["w"] is None
         assert "holds no .jpg" in str(outcomes["x"])
     for path in (tmp_path / "1").rglob("*.png"):
@@ -51,7 +52,8 @@ def test_a_killed_worker_is_one_sentence(job):
 
     killer = threading.Thread(target=kill_one_of_both)
     killer.start()
-    outcomes = list(segment_all(replace(job, workers=2), ["v", "v"]))
+    worker = Worker(job, *load_backbone(job.weights))
+    outcomes = list(segment_all(replace(job, workers=2), ["v", "v"], worker))
     killer.join()
     assert [outcome.name for outcome in outcomes] == ["v", "v"]
     assert any("killed" in str(outcome.error) for outcome in outcomes)

@@ -12,8 +12,8 @@ from mmengine.registry import HOOKS
 from selfpatch import load_backbone
 from selfpatch.backbones.file import load_features, read_backbone
 from selfpatch.engine.launch import read_config
-from selfpatch.engine.runner import images_per_batch
 from selfpatch.engine.schedules import Schedule
+from selfpatch.engine.summary import images_per_batch
 from selfpatch.errors import InputError
 from selfpatch.models.heads import ProjectionHead
 from selfpatch.models.networks import SelfPatchNetwork

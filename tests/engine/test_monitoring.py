@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from PIL import Image
 
 from selfpatch.engine.launch import evaluations
-from selfpatch.engine.monitoring import effective_rank, knn_classify, mean_similarity
+from selfpatch.engine.monitoring import effective_rank, mean_similarity
 from selfpatch.errors import InputError
+from selfpatch.probes.knn import knn_classify
 from selfpatch.results.scalars import read_scalars
 from tests.engine.tiny_pretraining import train
 

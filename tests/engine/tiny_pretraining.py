@@ -64,7 +64,7 @@ def arguments(
 ) -> list[str]:
     """The program of a run with its arguments."""
     return [
-        "tools/pretrain.py", str(CONFIGS / config), "--launcher", launcher,
+        "-m", "selfpatch", "pretrain", str(CONFIGS / config), "--launcher", launcher,
         *(["--resume"] * resume), "--data", str(images), "--work-dir", str(work_dir),
         "--cfg-options", *(f"{name}={value}" for name, value in options.items()),
     ]  # fmt: skip

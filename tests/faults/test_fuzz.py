@@ -29,10 +29,10 @@ from PIL import Image
 from davis_eval.check import check_davis
 from davis_eval.keypoints import read_video, video_names
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.run import Settings as RunSettings
 from davis_eval.run import check_sizes
 from davis_eval.scores import score
 from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_frame, read_names
+from davis_eval.settings import Settings as RunSettings
 from davis_eval.stamps import seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo, load_features, read_file, save_backbone
 from selfpatch.check.ade20k import check_ade20k
@@ -43,15 +43,16 @@ from selfpatch.demo.data import Sizes, generate
 from selfpatch.engine.launch import pretrain, read_config
 from selfpatch.errors import REMEDIES, InputError, config_errors_as_sentences
 from selfpatch.models.trunks import build_trunk
+from selfpatch.results.facts import to_csv, to_json
 from selfpatch.results.file import read_results
-from selfpatch.results.formats import to_html, to_markdown, to_text
+from selfpatch.results.formats import to_html, to_latex, to_markdown, to_text
+from selfpatch.results.layouts import build_tables
 from selfpatch.results.scalars import read_scalars
 from selfpatch.results.settings import flat
-from selfpatch.results.table import build_table
 from tests.engine.tiny_pretraining import CONFIGS, TINY, TINY_PATCHES
 from tests.faults import CASES
 from tests.faults.mutated import ODD, bytes_of, values_of
-from tests.results.test_table import result
+from tests.results.made import result
 
 SECONDS = 10
 MEMORY = 6 * 2**30
@@ -201,15 +202,15 @@ def test_checkpoints(folder, chance):
 @fuzz()
 def test_results(folder, chance):
     for number in range(2):
-        content = values_of(asdict(result(chance.choice(("davis2017", "own")), value=12.5)), chance)
+        content = values_of(asdict(result(chance.choice(("davis2017", "own")), 12.5)), chance)
         text = json.dumps(content)
         path = folder / f"results/{number}/results.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes_of(text.encode(), chance) if number else text.encode())
     with bounds():
-        table = build_table(read_results([folder / "results"]))
-        for write in (to_text, to_markdown, to_html):
-            write(table).encode(errors="surrogateescape")
+        tables = build_tables(read_results([folder / "results"]))
+        for write in (to_text, to_markdown, to_latex, to_csv, to_json, to_html):
+            write(tables).encode()
 
 
 @fuzz(0.5)

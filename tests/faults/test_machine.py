@@ -38,13 +38,13 @@ def commands(data: Path, backbone: Path, images: Path, out: Path) -> dict[str, l
     """Every command that writes, with ``out`` as what it writes."""
     lines: dict[str, list] = {
         "pretrain": arguments("demo_selfpatch.py", images, out, OPTIONS),
-        "run": ["-m", "davis_eval", "run", "--davis", data / "davis", "--weights", backbone,
+        "run": ["-m", "selfpatch", "davis", "run", "--davis", data / "davis", "--weights", backbone,
                 "--short-side", 96, "--out", out],
-        "score": ["-m", "davis_eval", "score", "--davis", data / "davis", "--results",
+        "score": ["-m", "selfpatch", "davis", "score", "--davis", data / "davis", "--results",
                   data / "davis/Annotations/480p", "--json", out / "scores.json"],
-        "export": ["tools/export_backbone.py", backbone, out / "b.safetensors"],
-        "timm": ["tools/export_backbone.py", backbone, out / "timm", "--format", "timm"],
-        "import": ["tools/import_checkpoint.py", backbone, out / "b.safetensors"],
+        "export": ["-m", "selfpatch", "export", backbone, out / "b.safetensors"],
+        "timm": ["-m", "selfpatch", "export", backbone, out / "timm", "--format", "timm"],
+        "import": ["-m", "selfpatch", "import", backbone, out / "b.safetensors"],
     }  # fmt: skip
     return {name: [str(part) for part in line] for name, line in lines.items()}
 
@@ -134,9 +134,9 @@ def test_a_reader_that_has_enough_ends_a_command_quietly(name, data, backbone, t
     """As ``| head -1`` does."""
     results = tmp_path / "results.json"
     lines = {
-        "check": ["tools/check_data.py", "coco", str(data / "coco")],
+        "check": ["-m", "selfpatch", "check-data", "coco", str(data / "coco")],
         "score": commands(data, backbone, tmp_path, tmp_path / "out")["score"],
-        "table": ["tools/table.py", str(results)],
+        "table": ["-m", "selfpatch", "table", str(results)],
     }
     if name == "table":
         run = commands(data, backbone, tmp_path, tmp_path)["run"]
@@ -197,9 +197,9 @@ def test_ctrl_c_at_any_moment_is_one_sentence(seed, programs, images, tmp_path):
     assert all(damage_of(path) is None for path in newest(tmp_path / "run"))
 
 
-@pytest.mark.parametrize("tool", ["tools/pretrain.py", "-m davis_eval"])
-def test_ctrl_c_while_a_command_imports_is_one_sentence(tool):
-    start = [sys.executable, *tool.split(), "--help"]
+@pytest.mark.parametrize("command", ["pretrain x.py", "davis run --davis . --weights x --out x"])
+def test_ctrl_c_while_a_command_imports_is_one_sentence(command):
+    start = [sys.executable, "-m", "selfpatch", *command.split()]
     with subprocess.Popen(start, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
         limit = time.monotonic() + 20
         maps = Path(f"/proc/{done.pid}/maps")
@@ -226,19 +226,19 @@ def test_a_memory_limit_is_one_sentence(images, tmp_path):
 @pytest.mark.parametrize(
     ("package", "extra", "line"),
     [
-        ("mmengine", "openmmlab", ["tools/pretrain.py", "x.py"]),
+        ("mmengine", "openmmlab", ["-m", "selfpatch", "pretrain", "x.py"]),
         (
             "mmengine",
             "openmmlab",
-            ["tools/finetune.py", "mmdet", f"{ROOT}/mmdet_configs/_base_/coco.py"],
+            ["-m", "selfpatch", "finetune", f"{ROOT}/mmdet_configs/_base_/coco.py"],
         ),
-        ("matplotlib", "plots", ["tools/curves.py", "x", "--out", "x.png"]),
+        ("matplotlib", "plots", ["-m", "selfpatch", "curves", "x", "--out", "x.png"]),
         (
             "av",
             "plots",
-            ["-m", "davis_eval", "show", "--davis", ".", "--results", ".", "--out", "x"],
+            ["-m", "selfpatch", "davis", "show", "--davis", ".", "--results", ".", "--out", "x"],
         ),
-        ("onnx", "export", ["tools/export_backbone.py", "B", "x.onnx", "--format", "onnx"]),
+        ("onnx", "export", ["-m", "selfpatch", "export", "B", "x.onnx", "--format", "onnx"]),
     ],
 )
 def test_a_missing_package_is_one_sentence_with_what_brings_it(package, extra, line, backbone):
@@ -303,21 +303,20 @@ def test_no_command_runs_what_is_planted_in_a_checkpoint(programs, data, images,
     seg = "mmseg_configs/semantic-fpn_selfpatch-small_ade20k-128x128.py"
     run = commands(data, path, images, tmp_path / "out")
     fine = ["--work-dir", str(tmp_path / "f"), "--cfg-options"]
+    davis, read = ["-m", "selfpatch", "davis"], ["--weights", str(path), "--json"]
     lines = {
         "export": run["export"],
         "import": run["import"],
         "run": run["run"],
-        "keypoints": ["-m", "davis_eval", "keypoints", "--jhmdb", ".", "--weights", str(path),
-                      "--json", str(tmp_path / "k.json")],
-        "sweep": ["tools/davis_sweep.py", "--davis", str(data / "davis"), "--weights", str(path),
-                  "--json", str(tmp_path / "s.json")],
+        "keypoints": [*davis, "keypoints", "--jhmdb", ".", *read, str(tmp_path / "k.json")],
+        "sweep": [*davis, "sweep", "--davis", str(data / "davis"), *read, str(tmp_path / "s.json")],
         "pretrain, resumed": [*arguments("demo_selfpatch.py", images, work, OPTIONS, resume=True)],
         "pretrain, load_from": [*arguments("demo_selfpatch.py", images, tmp_path / "p", OPTIONS),
                                 f"load_from={path}"],
-        "mmdet": ["tools/finetune.py", "mmdet", det, *fine, init],
-        "mmdet, load_from": ["tools/finetune.py", "mmdet", det, *fine, f"load_from={path}"],
-        "mmseg": ["tools/finetune.py", "mmseg", seg, *fine, init],
-        "mmseg, resumed": ["tools/finetune.py", "mmseg", seg, "--work-dir", str(work), "--resume"],
+        "mmdet": ["-m", "selfpatch", "finetune", det, *fine, init],
+        "mmdet, load_from": ["-m", "selfpatch", "finetune", det, *fine, f"load_from={path}"],
+        "mmseg": ["-m", "selfpatch", "finetune", seg, *fine, init],
+        "mmseg, resumed": ["-m", "selfpatch", "finetune", seg, "--work-dir", str(work), "--resume"],
     }  # fmt: skip
     for name, line in lines.items():
         done = programs.run(*line, env=roots)

@@ -145,3 +145,21 @@ def test_images_are_normalised_as_the_backbone_takes_them():
         else:
             with pytest.raises(InputError, match=r"takes images of mean \[127.5, 127.5, 127.5\]"):
                 check_normalisation(model)
+
+
+def test_the_seed_of_the_training_is_that_of_a_later_test():
+    """A test draws nothing, and its own runner has another seed."""
+    cfg = Config.fromfile(ROOT / "mmseg_configs/upernet_selfpatch-small_ade20k-128x128.py")
+    runner = SimpleNamespace(
+        cfg=cfg, seed=3, model=SimpleNamespace(backbone=None), _val_loop=None, _resume=False,
+        train_dataloader=SimpleNamespace(dataset=Images("a.jpg")), _train_loop=None,
+    )  # fmt: skip
+    hook, checkpoint = ResultsFile("cells"), {"meta": {"iter": 5}, "state_dict": {}}
+    hook.before_train(runner)
+    hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint["meta"]["selfpatch"]["seed"] == 3
+    later = ResultsFile("cells")
+    runner.seed, runner.model = 99, torch.nn.Module()
+    runner.model.backbone = torch.nn.Identity()
+    later.after_load_checkpoint(runner, checkpoint)
+    assert later.before["seed"] == 3

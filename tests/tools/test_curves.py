@@ -1,4 +1,4 @@
-"""tools/curves.py draws the logs of runs."""
+"""`selfpatch curves` draws the logs of runs."""
 
 import subprocess
 import sys
@@ -14,12 +14,12 @@ from tests.engine.tiny_pretraining import train
 def test_curves_are_drawn_of_several_runs(images, tmp_path, programs):
     for config in ("demo_dino.py", "demo_selfpatch.py"):
         train(config, images, tmp_path / config)
-    line = [sys.executable, "tools/curves.py", str(tmp_path / "demo_dino.py")]
+    line = [sys.executable, "-m", "selfpatch", "curves", str(tmp_path / "demo_dino.py")]
     line += [str(tmp_path / "demo_selfpatch.py"), "--out", str(tmp_path / "c.png")]
     subprocess.run(line, cwd=ROOT, check=True)
     with Image.open(tmp_path / "c.png") as picture:
         assert picture.size == (990, 572)  # image and patch loss, similarity and rank
-    line[2] = str(tmp_path)
+    line[4] = str(tmp_path)
     done = programs.run(*line[1:])
     assert done.returncode == 2
     assert "holds no" in done.stderr

@@ -89,7 +89,7 @@ def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
     work_dir = ["--work-dir", str(tmp_path / "work")]
     init = f"model.backbone.init_cfg.checkpoint={weights}"
     config = str(ROOT / config)
-    command = [str(ROOT / "tools/finetune.py"), host, config, *work_dir, "--cfg-options", init]
+    command = ["-m", "selfpatch", "finetune", config, *work_dir, "--cfg-options", init]
     done = run(host, [*command, *small, *first], tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "work/results.json").read_text())
@@ -129,7 +129,7 @@ def test_train_save_resume_and_test(host, data, weights, run, tmp_path):
 def segmenter(weights, run, tmp_path_factory) -> Path:
     """A checkpoint of Semantic FPN after two iterations."""
     folder = tmp_path_factory.mktemp("segmenter")
-    command = [str(ROOT / "tools/finetune.py"), "mmseg", str(ROOT / HOSTS["mmseg"][0])]
+    command = ["-m", "selfpatch", "finetune", str(ROOT / HOSTS["mmseg"][0])]
     options = [f"model.backbone.init_cfg.checkpoint={weights}", *HOSTS["mmseg"][3]]
     options += HOSTS["mmseg"][4]
     done = run("mmseg", [*command, "--work-dir", str(folder), "--cfg-options", *options], folder)
@@ -188,7 +188,7 @@ def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, segmenter, tm
 )
 def test_bad_input_is_one_sentence(arguments, sentence, weights, run, tmp_path):
     config, *options = arguments
-    command = [str(ROOT / "tools/finetune.py"), "mmdet", str(ROOT / config) if options else config]
+    command = ["-m", "selfpatch", "finetune", str(ROOT / config) if options else config]
     init = [f"model.backbone.init_cfg.checkpoint={weights}", *options]
     done = run("mmdet", [*command, "--cfg-options", *init], tmp_path)
     assert done.returncode == 2, done.stderr[-3000:]
@@ -197,7 +197,7 @@ def test_bad_input_is_one_sentence(arguments, sentence, weights, run, tmp_path):
 
 
 def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights, run, tmp_path):
-    command = [str(ROOT / "tools/finetune.py"), "mmseg", str(ROOT / HOSTS["mmseg"][0])]
+    command = ["-m", "selfpatch", "finetune", str(ROOT / HOSTS["mmseg"][0])]
     command += ["--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}"]
     broken = tmp_path / "data/ade20k"
     shutil.copytree(data / "ade20k", broken)
@@ -217,7 +217,7 @@ def test_an_unreadable_image_or_an_empty_data_set_is_one_sentence(data, weights,
 
 
 def test_an_image_that_is_listed_but_missing_is_one_sentence(data, weights, run, tmp_path):
-    command = [str(ROOT / "tools/finetune.py"), "mmdet", str(ROOT / HOSTS["mmdet"][0])]
+    command = ["-m", "selfpatch", "finetune", str(ROOT / HOSTS["mmdet"][0])]
     command += ["--cfg-options", f"model.backbone.init_cfg.checkpoint={weights}"]
     shutil.copytree(data / "coco", tmp_path / "data/coco")
     images = sorted((tmp_path / "data/coco/train2017").iterdir())
@@ -225,13 +225,13 @@ def test_an_image_that_is_listed_but_missing_is_one_sentence(data, weights, run,
         image.unlink()
     done = run("mmdet", command, tmp_path, root=tmp_path / "data")
     assert done.returncode == 2, done.stderr[-3000:]
-    assert any(f"'{image}'; tools/check_data.py says" in done.stderr for image in images)
+    assert any(f"'{image}'; `selfpatch check-data` says" in done.stderr for image in images)
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(("host", "variable"), [("mmdet", "COCO_ROOT"), ("mmseg", "ADE20K_ROOT")])
 def test_a_missing_data_root_is_named_with_its_variable(host, variable, run, tmp_path):
-    command = [str(ROOT / "tools/finetune.py"), host, str(ROOT / HOSTS[host][0])]
+    command = ["-m", "selfpatch", "finetune", str(ROOT / HOSTS[host][0])]
     done = run(
         host, [*command, "--cfg-options", "model.backbone.init_cfg=None"], tmp_path, tmp_path
     )

@@ -1,4 +1,4 @@
-"""tools/import_checkpoint.py: reports every key, runs nothing of a file, refuses in a sentence."""
+"""`selfpatch import`: reports every key, runs nothing of a file, refuses in a sentence."""
 
 import math
 import os
@@ -28,7 +28,7 @@ from tests.backbones.published_layouts import (
 
 @pytest.fixture
 def command(programs):
-    return partial(programs.run, "tools/import_checkpoint.py")
+    return partial(programs.run, "-m", "selfpatch", "import")
 
 
 def test_the_configuration_in_a_moby_checkpoint_is_read_without_yacs(tmp_path, monkeypatch):
@@ -90,7 +90,7 @@ def test_trunks_of_other_kinds_are_refused(name, sentence, tmp_path):
 def test_the_command_reports_every_key(tmp_path):
     content = LAYOUTS["MoBY, Swin"][1](swin())
     path = write(content, tmp_path / "moby.pth")
-    line = [sys.executable, "tools/import_checkpoint.py", path, tmp_path / "b.safetensors"]
+    line = [sys.executable, "-m", "selfpatch", "import", path, tmp_path / "b.safetensors"]
     done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "method moby" in done.stdout

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo, save_backbone
-from selfpatch.commands.finetune import train_tool
+from selfpatch.commands.finetune import host_tool
 from tests import ROOT
 from tests.programs import Parent
 from tests.tools.test_finetune import PACKAGES
@@ -97,7 +97,7 @@ def test_a_model_of_ones_own_is_trained_tested_and_read_by_the_inferencers(
     parent = Parent(["selfpatch.hosts", *(f"{host}.{package}" for package in PACKAGES)])
     work_dir = folder / "work" / host
     done = parent.run(
-        ROOT / "tools/finetune.py", host, config, "--work-dir", work_dir, "--cfg-options", *short,
+        "-m", "selfpatch", "finetune", config, "--work-dir", work_dir, "--cfg-options", *short,
         cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -109,7 +109,7 @@ def test_a_model_of_ones_own_is_trained_tested_and_read_by_the_inferencers(
     (folder / config).write_text(  # the checkpoint is enough
         (folder / config).read_text().replace("backbone.safetensors", "gone.safetensors")
     )
-    test_tool = train_tool(host).with_name("test.py")
+    test_tool = host_tool(host, "test")
     line = [test_tool, config, work_dir / checkpoint, "--work-dir", work_dir]
     done = parent.run(*line, cwd=folder)
     assert done.returncode == 0, done.stderr[-3000:]

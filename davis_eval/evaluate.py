@@ -1,0 +1,79 @@
+"""A backbone -> masks of every video, and their scores: what `selfpatch davis run` does."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from davis_eval.commands import settings_of
+from davis_eval.features import resolved_settings
+from davis_eval.scores import score
+from davis_eval.scoring import report, score_each
+from davis_eval.sequences import READERS
+from davis_eval.workers import Job, Worker, segment_all
+from selfpatch.atomic import one_run_in
+from selfpatch.backbones.file import BackboneInfo, available_device, load_backbone
+from selfpatch.results.file import TASKS, described_data, write_result
+
+
+def run(args: argparse.Namespace) -> list[str]:
+    """Segment and score every sequence; returns the names of those that failed."""
+    names = READERS[args.layout][0](args.davis)
+    device = args.device or available_device()
+    backbone, info = load_backbone(args.weights, device)
+    settings = resolved_settings(settings_of(args), backbone)
+    job = Job(
+        args.davis,
+        args.layout,
+        args.weights,
+        args.out,
+        settings,
+        device,
+        args.overwrite,
+        workers=max(min(args.workers, len(names)), 1),
+    )
+    print(f"{info.method} backbone {info.fingerprint[:12]}, {len(names)} sequences")
+    if args.dry_run:
+        print(f"would write masks and scores to {args.out}, with {settings}")
+        return []
+    with one_run_in(args.out):
+        failures, seconds = segmented(job, names, Worker(job, backbone, info))
+        if args.layout != "davis":
+            print(f"\nmasks: {args.out} (this layout has no truth to score them with)")
+            return failures
+        finished = [name for name in names if name not in failures]
+        return failures + scored(job, finished, info, seconds / 3600)
+
+
+def segmented(job: Job, names: Sequence[str], worker: Worker) -> tuple[list[str], float]:
+    """Segment what is not finished; the names of those that failed, and seconds of all others."""
+    failures, seconds = [], 0.0
+    for outcome in segment_all(job, names, worker):
+        seconds += outcome.seconds
+        if outcome.error is not None:
+            failures.append(outcome.name)
+            print(f"{outcome.name:<20} failed: {outcome.error}", file=sys.stderr)
+        elif outcome.finished_before:
+            print(f"{outcome.name:<20} finished before")
+        elif job.workers > 1:
+            print(f"{outcome.name:<20} done")
+    return failures, seconds
+
+
+def scored(job: Job, names: Sequence[str], info: BackboneInfo, hours: float) -> list[str]:
+    """Score, print, write the results file; the names of those that could not be scored."""
+    scores, failures = score_each(job.folder, job.out, names, score)
+    if scores:
+        result = report(scores, job.out / "scores.json")
+        known = [name for name in names if name not in failures]
+        write_result(
+            job.out / "results.json",
+            task="davis2017",
+            metrics={name: 100 * result[name] for name in TASKS["davis2017"]},
+            config="davis_eval",
+            dataset=described_data(str(job.folder), known, "sequences"),
+            backbone=info,
+            hours=hours,
+            settings=asdict(job.settings),
+        )
+    return failures

@@ -1,0 +1,1 @@
+"""A plan of backbones, tasks and seeds -> jobs -> results, under Snakemake."""

@@ -1,0 +1,115 @@
+"""``selfpatch COMMAND ...`` -> that command's module, the only one that is imported."""
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads yield their core
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+from selfpatch.errors import exit_with_sentence
+
+COMMANDS = {
+    "pretrain": (
+        "selfpatch.commands.pretrain",
+        "pretrain a ViT or Swin with DINO, MoBY or MoCo-v3, with or without SelfPatch",
+    ),
+    "import": (
+        "selfpatch.commands.import_checkpoint",
+        "turn a published checkpoint into a backbone file",
+    ),
+    "export": (
+        "selfpatch.commands.export_backbone",
+        "write a backbone for this suite, for timm and hubs, or as ONNX",
+    ),
+    "finetune": (
+        "selfpatch.commands.finetune",
+        "train a detector or segmenter on a backbone",
+    ),
+    "test": (
+        "selfpatch.commands.test",
+        "test a detector or segmenter that was trained",
+    ),
+    "davis": (
+        "davis_eval.commands",
+        "track objects in videos by propagating labels, and score it",
+    ),
+    "knn": (
+        "selfpatch.commands.knn",
+        "classify labelled folders by a backbone's nearest neighbours",
+    ),
+    "table": (
+        "selfpatch.commands.table",
+        "arrange results files as the paper's tables",
+    ),
+    "curves": (
+        "selfpatch.commands.curves",
+        "draw the curves of pretraining runs beside each other",
+    ),
+    "check-data": (
+        "selfpatch.commands.check_data",
+        "say what is missing or wrong in a data set's folder",
+    ),
+    "list": (
+        "selfpatch.commands.list",
+        "name the configs, tasks, layouts and variants there are",
+    ),
+    "doctor": (
+        "selfpatch.commands.doctor",
+        "say what works on this machine, and what will not and why",
+    ),
+    "demo": (
+        "selfpatch.commands.demo",
+        "run the whole path on small data: images to table and report",
+    ),
+}
+"""Command -> its module, and what it does. The module has ``add_arguments``, ``run`` and a help."""
+
+EXIT_STATUS = """\
+`selfpatch COMMAND --help` says more of each. Exit status: 0 done; 2 the input or the machine is at
+fault, one sentence on stderr says how; 130 interrupted; 1 a fault of this program."""
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Text as it is written, and every default that is a value."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = action.help or ""
+        shown = action.default not in (None, False, argparse.SUPPRESS, [])
+        return f"{text} (default: %(default)s)" if shown and action.option_strings else text
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and run; see :func:`selfpatch.errors.exit_with_sentence`."""
+    with exit_with_sentence():
+        given = list(sys.argv[1:] if arguments is None else arguments)
+        parser = build_parser(given[:1])
+        args, further = parser.parse_known_args(given)
+        if further and not hasattr(args, "further"):  # those of another program
+            parser.error(f"unrecognized arguments: {' '.join(further)}")
+        args.further = further
+        args.run(args)
+
+
+def build_parser(called: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser of all commands, in which those ``called`` know their arguments."""
+    parser = argparse.ArgumentParser(
+        prog="selfpatch",
+        description="Pretrain vision transformers on patches, and see what patches are worth.",
+        epilog=EXIT_STATUS,
+        formatter_class=Formatter,
+    )
+    version = f"%(prog)s {metadata.version('selfpatch')}"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    for name, (path, summary) in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, formatter_class=Formatter)
+        if name in called:
+            module = import_module(path)
+            first, _, rest = (module.__doc__ or "").partition("\n")
+            command.description, command.epilog = first, rest.strip()
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser

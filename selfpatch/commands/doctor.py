@@ -1,0 +1,116 @@
+"""Say what works on this machine, and what will not and why.
+
+Examples:
+    selfpatch doctor
+    COCO_ROOT=data/coco selfpatch doctor --json
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from selfpatch.errors import EXTRAS
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that was looked at.
+
+    Attributes:
+        name: What.
+        found: What was found.
+        missing: What will not work, and the remedy; nothing if all is well.
+    """
+
+    name: str
+    found: str
+    missing: str = ""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Look, and print a line per fact."""
+    facts = [*versions(), *devices(), *operators(), *extras(), *data(), *cluster()]
+    if args.json:
+        print(json.dumps([asdict(fact) for fact in facts], indent=1))
+        return
+    for fact in facts:
+        print(f"{'!!' if fact.missing else 'ok'}  {fact.name:<16}{fact.found}")
+        if fact.missing:
+            print(f"    {'':<16}{fact.missing}")
+
+
+def versions() -> Iterator[Fact]:
+    """Python and the packages that numbers depend on."""
+    from selfpatch.results.versions import installed_versions
+
+    found = installed_versions()
+    yield Fact("versions", ", ".join(f"{name} {value}" for name, value in found.items()))
+
+
+def devices() -> Iterator[Fact]:
+    """Where torch can compute."""
+    import torch
+
+    gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    without = (
+        "" if gpus else "no GPU is seen: everything runs, pretraining at full size takes weeks"
+    )
+    yield Fact("GPUs", ", ".join(gpus) or "none", without)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cores = len(os.sched_getaffinity(0))
+    yield Fact("processor", f"{cores} cores, {memory:.0f} GiB of memory")
+    free = shutil.disk_usage(".").free / 2**30
+    yield Fact("disk", f"{free:.0f} GiB free here", "" if free > 5 else "free some space")
+
+
+def operators() -> Iterator[Fact]:
+    """Whose NMS and RoIAlign detection uses."""
+    if importlib.util.find_spec("mmcv") is None:
+        return
+    spec = importlib.util.find_spec("mmcv._ext")
+    if spec is None:
+        remedy = "detection will not work: install this project's wheel, which brings stand-ins"
+        yield Fact("mmcv operators", "none", remedy)
+        return
+    ours = Path(spec.origin or "").name == "mmcv_ext.py"
+    yield Fact("mmcv operators", "torchvision's in their place" if ours else "compiled")
+
+
+def extras() -> Iterator[Fact]:
+    """Which optional packages are missing, by the extra that brings them."""
+    uses = {
+        "openmmlab": "pretraining, detection and segmentation",
+        "export": "ONNX models",
+        "plots": "curves, reports and videos",
+    }
+    for extra, use in uses.items():
+        wanted = [package for package, owner in EXTRAS.items() if owner == extra]
+        missing = [package for package in wanted if importlib.util.find_spec(package) is None]
+        remedy = f"{use} will not work: pip install 'selfpatch[{extra}]'" if missing else ""
+        yield Fact(extra, f"no {', '.join(missing)}" if missing else "installed", remedy)
+
+
+def data() -> Iterator[Fact]:
+    """Whether the data roots that configs read are set and exist."""
+    defaults = {"COCO_ROOT": "data/coco", "ADE20K_ROOT": "data/ade/ADEChallengeData2016"}
+    for variable, default in defaults.items():
+        folder = os.environ.get(variable, default)
+        name = variable.removesuffix("_ROOT")
+        remedy = "" if Path(folder).is_dir() else f"set {variable} to the folder of {name}"
+        yield Fact(variable, folder if not remedy else f"{folder} does not exist", remedy)
+
+
+def cluster() -> Iterator[Fact]:
+    """Whether Slurm is there."""
+    if shutil.which("sinfo"):
+        yield Fact("Slurm", "sinfo is there")

@@ -1,0 +1,1 @@
+"""Frozen features -> what they are worth."""
