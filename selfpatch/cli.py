@@ -40,6 +40,10 @@ COMMANDS = {
         "selfpatch.commands.knn",
         "classify labelled folders by a backbone's nearest neighbours",
     ),
+    "bench": (
+        "selfpatch.commands.bench",
+        "compare backbones on tasks over seeds, as a plan says",
+    ),
     "table": (
         "selfpatch.commands.table",
         "arrange results files as the paper's tables",
@@ -54,7 +58,7 @@ COMMANDS = {
     ),
     "list": (
         "selfpatch.commands.list",
-        "name the configs, tasks, layouts and variants there are",
+        "name the configs, plans, tasks, layouts and variants there are",
     ),
     "doctor": (
         "selfpatch.commands.doctor",
@@ -74,6 +78,9 @@ fault, one sentence on stderr says how; 130 interrupted; 1 a fault of this progr
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
     """Text as it is written, and every default that is a value."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = action.help or ""

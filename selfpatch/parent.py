@@ -18,6 +18,17 @@ def end_with_parent() -> None:
         end_after(parent.join)
 
 
+def end_with_starter(before: Callable[[], object] = lambda: None) -> None:
+    """Let this process end as soon as the one that started it has; first, ``before`` is called."""
+    handle = os.pidfd_open(os.getppid())
+
+    def wait() -> None:
+        select.select([handle], [], [])
+        before()
+
+    end_after(wait)
+
+
 def end_forks_with_this_process() -> None:
     """Let every fork of this process, such as data loaders', end as soon as this one has."""
     pid = os.getpid()

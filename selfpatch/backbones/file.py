@@ -23,7 +23,7 @@ from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
 from selfpatch.models.heads import AggregationHead
 from selfpatch.models.networks import features_of
-from selfpatch.models.trunks import Trunk, trunk_from
+from selfpatch.models.trunks import Trunk, build_trunk, trunk_from
 
 State = dict[str, Tensor]
 
@@ -229,6 +229,14 @@ def trunk_of(info: BackboneInfo, state: State, device: str | torch.device = "cpu
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
+
+
+def random_backbone(variant: str, seed: int) -> tuple[State, BackboneInfo]:
+    """Weights as training begins with them: what a backbone is worth that has learned nothing."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        trunk: Trunk = build_trunk(variant)
+    return trunk.state_dict(), BackboneInfo(trunk.architecture, "random", f"random:{variant}")
 
 
 def load_features(

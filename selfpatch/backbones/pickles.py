@@ -56,13 +56,14 @@ def unpickle(
 
 def check_packing(path: str | os.PathLike[str]) -> None:
     """Raise InputError for a compressed archive, which may be a bomb: ``torch.save`` packs none."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             packed = any(entry.compress_type for entry in archive.infolist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
-        return  # which torch will say as well
+        # torch is less strict, and would unpack what cannot be looked into.
+        raise InputError(f"{path} is no PyTorch file, or not all of one; fetch it again") from None
     if packed:
         raise InputError(f"{path} is a compressed archive; save it again with torch.save")
 

@@ -45,6 +45,7 @@ class Backbone:
         source: A config to pretrain with, a checkpoint, a backbone file, or a variant's name.
         options: Settings of the config, by dotted name; arguments of the import.
         resources: What its job takes.
+        tasks: Names of the tasks that it is tried on.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Backbone:
     source: str
     options: Mapping[str, Any]
     resources: Resources
+    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,9 @@ def read_plan(path: Path, data: Mapping[str, str] | None = None) -> Plan:
     for name in ("backbones", "tasks"):
         if not isinstance(content.get(name), dict) or not content[name]:
             raise InputError(f"{path} names no {name}; see `selfpatch list plans` for examples")
-    backbones = [backbone(path, name, entry) for name, entry in content["backbones"].items()]
     tasks = [task(path, name, entry) for name, entry in content["tasks"].items()]
+    names = [own.name for own in tasks]
+    backbones = [backbone(path, n, entry, names) for n, entry in content["backbones"].items()]
     check_folders(path, [*(b.name for b in backbones), *(t.name for t in tasks)])
     return Plan(
         path.stem,
@@ -151,16 +154,19 @@ def known(path: Path, where: str, content: object, names: Iterable[str]) -> None
             raise InputError(f"{path}: {where or 'the plan'} has the unknown key {key!r}; {hint}")
 
 
-def backbone(path: Path, name: str, entry: Any) -> Backbone:
+def backbone(path: Path, name: str, entry: Any, tasks: list[str]) -> Backbone:
     """One entry of ``backbones``."""
     where = f"the backbone {name!r}"
-    known(path, where, entry, [*ORIGINS, "options", *RESOURCES])
+    known(path, where, entry, [*ORIGINS, "options", "tasks", *RESOURCES])
+    wanted = entry.get("tasks", tasks)
+    known(path, f"tasks of {where}", dict.fromkeys(wanted), tasks)
     origin = only(path, where, entry, ORIGINS)
     source = expanded(path, where, str(entry[origin]))
     if origin in ("import", "file") and not Path(source).is_file():
         raise InputError(f"{path}: {where} is to be {source}, which does not exist")
     options = options_of(path, where, entry)
-    return Backbone(str(name), origin, source, options, resources(path, where, entry))
+    takes = resources(path, where, entry)
+    return Backbone(str(name), origin, source, options, takes, tuple(wanted))
 
 
 def task(path: Path, name: str, entry: Any) -> Task:
@@ -239,4 +245,4 @@ def check_folders(path: Path, names: list[str]) -> None:
 
 def folder_of(name: str) -> str:
     """An entry's name as that of a folder."""
-    return re.sub(r"[^a-z0-9.-]+", "-", name.lower().replace("+", "-")).strip("-.") or "unnamed"
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "unnamed"

@@ -1,4 +1,4 @@
-"""A config's name -> its file; NAME=VALUE -> a setting."""
+"""A config's or plan's name -> its file; NAME=VALUE -> a setting."""
 
 import argparse
 import difflib
@@ -16,23 +16,35 @@ def find_config(name: str, *packages: str) -> str:
     Raises:
         InputError: There is no such file, and no such config in ``packages``.
     """
+    return str(find(name, "config", [path for p in packages for path in files_of(p, ".py")]))
+
+
+def find_plan(name: str) -> Path:
+    """A plan's path: a file's, or that of a plan which comes with the suite.
+
+    Raises:
+        InputError: There is neither.
+    """
+    return find(name, "plan", files_of("selfpatch.plans", ".yaml"))
+
+
+def find(name: str, kind: str, known: Sequence[Path]) -> Path:
+    """A file, or one of ``known`` by its name."""
     if Path(name).is_file():
-        return name
-    found = {path.stem: path for package in packages for path in configs_of(package)}
-    stem = Path(name).stem if name.endswith(".py") else name
+        return Path(name)
+    found = {path.stem: path for path in known}
+    stem = name.removesuffix(known[0].suffix)
     if stem in found:
-        return str(found[stem])
+        return found[stem]
     close = difflib.get_close_matches(stem, found, n=1)
-    hint = (
-        f"did you mean {close[0]}?" if close else "`selfpatch list configs` names those there are"
-    )
-    raise InputError(f"the config {name} does not exist; {hint}")
+    hint = f"did you mean {close[0]}?" if close else f"see `selfpatch list {kind}s`"
+    raise InputError(f"the {kind} {name} does not exist; {hint}")
 
 
-def configs_of(package: str) -> list[Path]:
-    """The configs of a package, but for those that others are made of."""
+def files_of(package: str, suffix: str) -> list[Path]:
+    """The configs or plans of a package, but for those that others are made of."""
     folders = [Path(folder) for folder in import_module(package).__path__]
-    return sorted(path for folder in folders for path in folder.glob("[!_]*.py"))
+    return sorted(path for folder in folders for path in folder.glob(f"[!_]*{suffix}"))
 
 
 def parse_options(options: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Examples:
     selfpatch export work_dirs/RUN/epoch_100.pth backbone.safetensors
     selfpatch export backbone.safetensors FOLDER --format timm
     selfpatch export backbone.safetensors model.onnx --format onnx
+    selfpatch export random:vit_small random.safetensors --seed 1
 """
 
 import argparse
@@ -11,7 +12,7 @@ import argparse
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("checkpoint", help="a training checkpoint or any file the suite reads")
+    parser.add_argument("checkpoint", help="a file the suite reads, or random:VARIANT")
     parser.add_argument("out", help="what to write: *.safetensors, a folder, or *.onnx")
     parser.add_argument(
         "--format",
@@ -22,16 +23,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network", choices=["teacher", "student"], default="teacher", help="of a training"
     )
+    parser.add_argument("--seed", type=int, default=0, help="of random weights")
 
 
 def run(args: argparse.Namespace) -> None:
     """Convert, and say what was written."""
-    from selfpatch.backbones.file import read_backbone, save_backbone, trunk_of
+    from selfpatch.backbones.file import random_backbone, read_backbone, save_backbone, trunk_of
     from selfpatch.backbones.onnx import export_onnx
     from selfpatch.backbones.timm import export_timm
     from selfpatch.errors import InputError
 
-    state, info = read_backbone(args.checkpoint, args.network)
+    if args.checkpoint.startswith("random:"):
+        state, info = random_backbone(args.checkpoint.removeprefix("random:"), args.seed)
+    else:
+        state, info = read_backbone(args.checkpoint, args.network)
     if args.format == "timm":
         export_timm(args.out, state, info)
         print(f'timm.create_model("local-dir:{args.out}", pretrained=True)')

@@ -1,4 +1,4 @@
-"""Name the configs, tasks, layouts and variants there are, one line each.
+"""Name the configs, plans, tasks, layouts and variants there are, one line each.
 
 Examples:
     selfpatch list
@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfpatch.commands.configs import configs_of
+from selfpatch.commands.configs import files_of
 
-TOPICS = ("configs", "tasks", "layouts", "variants")
+TOPICS = ("configs", "plans", "tasks", "layouts", "variants")
 CONFIGS = {"selfpatch.configs": "pretrain", "mmdet_configs": "detect", "mmseg_configs": "segment"}
 """Package of configs -> what they are for."""
 
@@ -44,8 +44,14 @@ def run(args: argparse.Namespace) -> None:
 def configs() -> Iterator[Entry]:
     """Every config's name, and the first line of its docstring."""
     for package, purpose in CONFIGS.items():
-        for path in configs_of(package):
+        for path in files_of(package, ".py"):
             yield path.stem, f"{purpose}: {first_line(path)}"
+
+
+def plans() -> Iterator[Entry]:
+    """Every plan's name, and the comment at its top."""
+    for path in files_of("selfpatch.plans", ".yaml"):
+        yield path.stem, path.read_text().partition("\n")[0].removeprefix("# ")
 
 
 def first_line(path: Path) -> str:

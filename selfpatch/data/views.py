@@ -105,15 +105,23 @@ class MultiViewDataset(Dataset[dict[str, object]]):
             :func:`selfpatch.data.shards.open_images`.
         views: The views to make, global ones first.
         seed: Seed of all random draws.
+        max_images: No more than so many, the first ones; for trials.
     """
 
-    def __init__(self, folder: str, views: Sequence[dict | View], seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str,
+        views: Sequence[dict | View],
+        seed: int = 0,
+        max_images: int | None = None,
+    ) -> None:
         self.images = open_images(folder)
+        self.num_images = min(len(self.images), max_images or len(self.images))
         self.seed = seed
         self.augmentations = [augmentation(view) for view in single_views(views)]
 
     def __len__(self) -> int:
-        return len(self.images)
+        return self.num_images
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, object]:
         """``(epoch, index)`` -> ``views``, a list of V uint8 (3, h, w), and where they come from.

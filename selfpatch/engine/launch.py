@@ -24,7 +24,7 @@ from selfpatch.errors import InputError, config_errors_as_sentences
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
 SECTIONS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
-LOADING = ("folder", "num_workers", "pin_memory")
+LOADING = ("folder", "num_workers", "pin_memory", "max_images")
 
 
 def pretrain(cfg: Config, resume: bool = False) -> None:
@@ -63,7 +63,8 @@ def train(cfg: Config, resume: bool) -> None:
 def described(cfg: Config) -> str:
     """What a run would be, without one."""
     with config_errors_as_sentences(cfg.filename):
-        dataset = MultiViewDataset(cfg.train_dataloader.folder, cfg.views, seed=0)
+        loading = cfg.train_dataloader
+        dataset = MultiViewDataset(loading.folder, cfg.views, 0, loading.get("max_images"))
         return summary(cfg, dataset)
 
 

@@ -1,5 +1,6 @@
 """Views -> losses: student, teacher and the total loss of a step (Eq. 8)."""
 
+import math
 from functools import partial
 from typing import Any
 
@@ -69,6 +70,8 @@ class Pretrainer(BaseModel):
         self.objective = build_objective(**objective)
         options = dict(selfpatch or {})
         self.patch_weight = options.pop("weight", 0.0)
+        if not isinstance(self.patch_weight, int | float) or not 0 <= self.patch_weight < math.inf:
+            raise InputError(f"model.selfpatch.weight={self.patch_weight!r} must be 0 or above")
         self.patch_views = options.pop("views", "all")
         if self.patch_views not in ("all", "global"):
             raise InputError(f"views must be 'all' or 'global', not {self.patch_views!r}")

@@ -1,6 +1,7 @@
 """Files that hold more than tensors: what is read, and what is never run."""
 
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,6 +40,15 @@ def planted(tmp_path):
 def test_what_is_planted_is_named_and_not_run(planted):
     with pytest.raises(InputError, match=r"is not a safe checkpoint: it wants to run posix.mkdir"):
         unpickle(planted)
+
+
+def test_an_archive_that_says_it_goes_on_on_another_disk_is_refused(tmp_path):
+    path = tmp_path / "b.pth"
+    torch.save({"state_dict": {}}, path)
+    content, end = path.read_bytes()[:-22], path.read_bytes()[-22:]
+    path.write_bytes(content + struct.pack("<4sLQL", b"PK\x06\x07", 0, 0, 2) + end)
+    with pytest.raises(InputError, match="is no PyTorch file, or not all of one"):
+        unpickle(path)
 
 
 @pytest.mark.parametrize("module", ["selfpatch.hosts", "selfpatch.engine"])

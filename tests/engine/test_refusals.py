@@ -123,3 +123,9 @@ def test_selfpatch_without_a_patch_head_is_no_selfpatch(images, tmp_path):
     options = {"model.selfpatch": {"_delete_": True, "weight": 0.1}}
     with pytest.raises(InputError, match=r"model\.selfpatch has no patch_head"):
         train("demo_selfpatch.py", images, tmp_path / "run", **options)
+
+
+@pytest.mark.parametrize("weight", [None, -0.1, float("nan"), float("inf"), "much"])
+def test_a_patch_loss_of_no_weight(weight, images, tmp_path):
+    with pytest.raises(InputError, match=r"model\.selfpatch\.weight=.* must be 0 or above"):
+        train("demo_selfpatch.py", images, tmp_path / "run", model__selfpatch__weight=weight)

@@ -1,0 +1,123 @@
+"""A job's name -> its command, in this process: output in a log, as far as it got before kept.
+
+Snakemake starts ``python -m selfpatch.bench.job jobs.json RULE`` in the plan's work dir.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from selfpatch.atomic import atomic_write
+from selfpatch.bench.jobs import Job, read_jobs
+from selfpatch.cli import main
+from selfpatch.parent import end_with_starter
+
+LAUNCHED: list[subprocess.Popen] = []
+"""What this process has started, to be ended with it."""
+
+
+def run(work_dir: Path, job: Job, threads: int, folder: str) -> None:
+    """Be the command of a job.
+
+    A folder that an earlier attempt of the same job has left is gone on from; one of another job,
+    whose settings were others, is emptied.
+    """
+    redirect(work_dir / f"{job.folder}.log")
+    where = work_dir / job.folder
+    key = where / "job.key"
+    if where.exists() and not (key.is_file() and key.read_text() == job.key):
+        shutil.rmtree(where)
+    with atomic_write(key, "w") as file:
+        file.write(job.key)
+    os.environ.update(job.environment)
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    os.chdir(folder)
+    with gpus(work_dir, job.resources.gpus) as taken:
+        if taken:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+        if job.resources.processes == 1:
+            main(job.command)
+        else:
+            several(job)
+
+
+def several(job: Job) -> None:
+    """Start the processes of a job, and wait for their end."""
+    count = str(job.resources.processes)
+    program = ["-m", "selfpatch", *job.command]
+    options = job.command.index("--cfg-options") + 2
+    if "SLURM_JOB_ID" in os.environ:
+        program[options:options] = ["--launcher", "slurm"]
+        line = ["srun", "--ntasks", count, sys.executable, *program]
+    else:
+        program[options:options] = ["--launcher", "pytorch"]
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
+        line = [sys.executable, *launcher, *program]
+    LAUNCHED.append(subprocess.Popen(line))
+    sys.exit(LAUNCHED[0].wait())
+
+
+def end_launched() -> None:
+    """End what was started; a launcher ends its processes."""
+    for process in LAUNCHED:
+        process.terminate()
+
+
+def redirect(log: Path) -> None:
+    """Let all output of this process go to a log."""
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(output, stream.fileno())
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+
+
+@contextlib.contextmanager
+def gpus(work_dir: Path, count: int) -> Iterator[list[str]]:
+    """Numbers of so many GPUs that no other job of this plan has; empty on a cluster.
+
+    Each is a file that is locked; the system lets go of it with the process.
+    """
+    if not count or "SLURM_JOB_ID" in os.environ:
+        yield []
+        return
+    (work_dir / ".gpus").mkdir(exist_ok=True)
+    with contextlib.ExitStack() as held:
+        taken: list[str] = []
+        while len(taken) < count:
+            for number in visible():
+                if number not in taken and len(taken) < count and locked(work_dir, number, held):
+                    taken.append(number)
+            time.sleep(0.2 * (len(taken) < count))
+        yield taken
+
+
+def visible() -> list[str]:
+    """The GPUs that this plan may use."""
+    if stated := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return stated.split(",")
+    return [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
+
+
+def locked(work_dir: Path, number: str, held: contextlib.ExitStack) -> bool:
+    """Lock a GPU's file until ``held`` is left, unless another job has it."""
+    file = open(work_dir / ".gpus" / number, "w")  # noqa: SIM115 (it stays open, and locked)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    held.callback(file.close)
+    return True
+
+
+if __name__ == "__main__":
+    end_with_starter(end_launched)
+    listed, threads, folder = read_jobs(Path(sys.argv[1]))
+    run(Path.cwd(), next(job for job in listed if job.rule == sys.argv[2]), threads, folder)

@@ -1,0 +1,217 @@
+"""A plan -> its jobs: commands of the suite, what each needs and leaves."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from selfpatch.atomic import atomic_write
+from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of
+from selfpatch.errors import InputError
+
+HOST_DATA = {"mmdet_configs": ("coco", "COCO_ROOT"), "mmseg_configs": ("ade20k", "ADE20K_ROOT")}
+"""Package of a config -> the data set that it is for, and the variable that says where it lies."""
+
+GENERATED = {"images": "images", "coco": "coco", "ade20k": "ade20k", "davis": "davis"}
+"""Data set -> its folder below generated data."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One command.
+
+    Attributes:
+        name: What it does, for people; unique.
+        rule: The same for Snakemake.
+        command: Arguments of ``selfpatch``.
+        folder: Where it writes, below the work dir; emptied before a job of another key.
+        output: The file that it must leave, below the work dir.
+        needs: Outputs of other jobs, below the work dir.
+        environment: Variables to set.
+        resources: What it takes.
+        key: SHA-256 of the command, of the suite's code that it runs and of given files.
+    """
+
+    name: str
+    rule: str
+    command: list[str]
+    folder: str
+    output: str
+    needs: list[str] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=dict)
+    resources: Resources = field(default_factory=Resources)
+    key: str = ""
+
+
+def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
+    """Every job of a plan, in the order in which they are listed.
+
+    Raises:
+        InputError: A task or backbone needs data that the plan does not name.
+    """
+    jobs = []
+    for backbone in plan.backbones:
+        for seed in plan.seeds if backbone.origin in ("pretrain", "random") else (None,):
+            made = backbone_job(plan, backbone, seed, work_dir)
+            jobs += [made] if made else []
+            weights = str(work_dir / made.output) if made else backbone.source
+            for task in (task for task in plan.tasks if task.name in backbone.tasks):
+                jobs += task_jobs(plan, task, backbone, seed, weights, made, work_dir)
+    return jobs
+
+
+def backbone_job(plan: Plan, backbone: Backbone, seed: int | None, work_dir: Path) -> Job | None:
+    """The job that makes a backbone; none for one that is a file already."""
+    folder = f"{below(folder_of(backbone.name), seed)}/backbone"
+    where = work_dir / folder
+    out, name = str(where / "backbone.safetensors"), titled(backbone.name, seed)
+    if backbone.origin == "file":
+        return None
+    if backbone.origin == "import":
+        command = ["import", backbone.source, out, *flags(backbone.options)]
+        return job(f"import {name}", command, folder, "backbone.safetensors", backbone.resources,
+                   given=[Path(backbone.source)])  # fmt: skip
+    if backbone.origin == "random":
+        command = ["export", f"random:{backbone.source}", out, "--seed", str(seed)]
+        return job(f"draw {name}", command, folder, "backbone.safetensors", backbone.resources)
+    data = root(plan, "images", f"the backbone {backbone.name!r}", work_dir)
+    command = ["pretrain", backbone.source, "--data", data, "--work-dir", str(where), "--resume"]
+    settings = {"randomness.seed": seed, **backbone.options}
+    command += ["--cfg-options", *assigned(settings)]
+    return job(f"pretrain {name}", command, folder, "backbone.safetensors", backbone.resources)
+
+
+def task_jobs(
+    plan: Plan,
+    task: Task,
+    backbone: Backbone,
+    seed: int | None,
+    weights: str,
+    made: Job | None,
+    work_dir: Path,
+) -> Iterator[Job]:
+    """The jobs of one task on one backbone: one per seed, where the task draws anything."""
+    draws = task.work == "finetune"
+    given = [] if made else [Path(weights)]
+    for own in plan.seeds if seed is None and draws else (seed,):
+        folder = f"{below(folder_of(backbone.name), own)}/{folder_of(task.name)}"
+        if task.work == "davis":
+            davis = root(plan, "davis", f"the task {task.name!r}", work_dir)
+            command = ["davis", "run", "--davis", davis, "--weights", weights]
+            command += ["--out", str(work_dir / folder), *flags(task.options)]
+            environment: dict[str, str] = {}
+        else:
+            command, environment = finetuning(plan, task, weights, own, folder, work_dir)
+        yield job(
+            f"{task.name} of {titled(backbone.name, own)}",
+            command,
+            folder,
+            "results.json",
+            task.resources,
+            needs=[made.output] if made else [],
+            given=given,
+            environment=environment,
+        )
+
+
+def finetuning(
+    plan: Plan, task: Task, weights: str, seed: int | None, folder: str, work_dir: Path
+) -> tuple[list[str], dict[str, str]]:
+    """The command of a fine-tuning, and its variables."""
+    package = package_of(task.source)
+    data, variable = HOST_DATA[package]
+    settings = {
+        "model.backbone.init_cfg.checkpoint": weights,
+        "randomness.seed": seed,
+        **predictions(package, work_dir / folder),
+        **task.options,
+    }
+    command = ["finetune", task.source, "--work-dir", str(work_dir / folder), "--resume"]
+    command += ["--cfg-options", *assigned(settings)]
+    return command, {variable: root(plan, data, f"the task {task.name!r}", work_dir)}
+
+
+def predictions(package: str, folder: Path) -> dict[str, str]:
+    """The setting that keeps what a model finds, for the report."""
+    if package == "mmdet_configs":
+        return {"val_evaluator.outfile_prefix": str(folder / "predictions")}
+    return {"val_evaluator.output_dir": str(folder / "maps")}
+
+
+def package_of(config: str) -> str:
+    """Which of the hosts' packages a config's name or file is of."""
+    stem = Path(config).name.removesuffix(".py")
+    for package in HOST_DATA:
+        folders = [Path(folder) for folder in import_module(package).__path__]
+        if any((folder / f"{stem}.py").is_file() for folder in folders):
+            return package
+    raise InputError(f"the config {config} is none of the suite's; see `selfpatch list configs`")
+
+
+def root(plan: Plan, name: str, who: str, work_dir: Path) -> str:
+    """Where a data set lies."""
+    if "generated" in plan.data:
+        return str(work_dir / "data" / GENERATED[name])
+    if name not in plan.data:
+        raise InputError(f"{who} needs data.{name}; name its folder in the plan, or with --data")
+    return plan.data[name]
+
+
+def job(
+    name: str,
+    command: list[str],
+    folder: str,
+    output: str,
+    resources: Resources,
+    needs: list[str] | None = None,
+    given: list[Path] | None = None,
+    environment: dict[str, str] | None = None,
+) -> Job:
+    """A job with its rule's name and its key."""
+    rule = "".join(c if c.isalnum() else "_" for c in folder)
+    found = hashlib.sha256(json.dumps([command, environment]).encode())
+    for path in given or []:
+        facts = path.stat()
+        found.update(f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}".encode())
+    return Job(name, f"job_{rule}", command, folder, f"{folder}/{output}", needs or [],
+               environment or {}, resources, found.hexdigest())  # fmt: skip
+
+
+def below(folder: str, seed: int | None) -> str:
+    """The folder of one seed."""
+    return folder if seed is None else f"{folder}/seed-{seed}"
+
+
+def titled(name: str, seed: int | None) -> str:
+    """A backbone's name with its seed."""
+    return name if seed is None else f"{name}, seed {seed}"
+
+
+def assigned(settings: Mapping[str, Any]) -> list[str]:
+    """``name=value`` as ``--cfg-options`` takes them; none of what is None."""
+    return [f"{name}={value}" for name, value in settings.items() if value is not None]
+
+
+def flags(options: Mapping[str, Any]) -> list[str]:
+    """Options of a command, ``--name value``."""
+    found = []
+    for name, value in options.items():
+        found += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+    return found
+
+
+def write_jobs(path: Path, jobs: list[Job], threads: int) -> None:
+    """Write the jobs where Snakemake and each of them read them."""
+    content = {"folder": str(Path.cwd()), "threads": threads, "jobs": [asdict(j) for j in jobs]}
+    with atomic_write(path, "w") as file:
+        json.dump(content, file, indent=1)
+
+
+def read_jobs(path: Path) -> tuple[list[Job], int, str]:
+    """The jobs, threads of each, and the folder in which they run."""
+    content = json.loads(path.read_text())
+    jobs = [Job(**{**j, "resources": Resources(**j["resources"])}) for j in content["jobs"]]
+    return jobs, content["threads"], content["folder"]

@@ -1,0 +1,112 @@
+"""A plan -> results, table and report: everything that is not finished is run, by Snakemake."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from selfpatch.bench.jobs import Job, write_jobs
+from selfpatch.errors import InputError
+from selfpatch.results.file import read_results
+
+SNAKEFILE = Path(__file__).with_name("Snakefile")
+
+
+def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[str]) -> None:
+    """Run what is not finished, and what is finished for other inputs.
+
+    Args:
+        work_dir: Where everything lies.
+        jobs: See :func:`selfpatch.bench.jobs.jobs_of`.
+        at_once: Jobs at a time; they share the cores of this machine.
+        further: Arguments of Snakemake, such as ``--executor slurm``.
+
+    Raises:
+        InputError: Some jobs failed; names each with the end of its log.
+    """
+    if importlib.util.find_spec("snakemake") is None:
+        raise InputError("snakemake is not installed; `pip install 'selfpatch[bench]'` brings it")
+    cores = len(os.sched_getaffinity(0))
+    threads = max(cores // at_once, 1)
+    work_dir.mkdir(parents=True, exist_ok=True)
+    write_jobs(work_dir / "jobs.json", jobs, threads)
+    remove_damaged(work_dir, jobs)
+    line = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    line += ["--directory", str(work_dir), "--quiet", "all", "--keep-going", "--rerun-incomplete"]
+    line += ["--nolock"]  # it would stay behind a killed run; the folder's own lock does not
+    line += ["--rerun-triggers", "mtime", "params", "input", "--scheduler", "greedy"]
+    on_cluster = any(name in further for name in ("--executor", "-e", "--profile"))
+    line += ["--jobs", str(at_once)] if on_cluster else ["--cores", str(threads * at_once)]
+    if gpus := count_gpus():
+        line += ["--resources", f"gpus={gpus}"]
+    done = subprocess.run([*line, *further], check=False)
+    failed = [job for job in jobs if not (work_dir / job.output).is_file()]
+    if failed:
+        raise InputError(said(work_dir, failed))
+    if done.returncode:
+        raise InputError(f"snakemake ended with exit status {done.returncode}, see above")
+
+
+def count_gpus() -> int:
+    """GPUs that jobs may share out among themselves."""
+    if stated := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        return len(stated.split(","))
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
+def remove_damaged(work_dir: Path, jobs: Sequence[Job]) -> None:
+    """Remove results files that cannot be read, so that they are made again."""
+    for job in jobs:
+        path = work_dir / job.output
+        if path.name == "results.json" and path.exists():
+            try:
+                read_results([path])
+            except InputError as error:
+                print(f"  again  {job.name}: {error}", flush=True)
+                path.unlink()
+
+
+def said(work_dir: Path, failed: Sequence[Job]) -> str:
+    """What did not end well: the jobs that failed with their last words, and those behind them."""
+    behind = [j for j in failed if any(need in {f.output for f in failed} for need in j.needs)]
+    own = [job for job in failed if job not in behind]
+    parts = [f"{job.name} failed; {last_words(work_dir / f'{job.folder}.log')}" for job in own]
+    if behind:
+        parts.append(f"not begun for that: {', '.join(job.name for job in behind)}")
+    return f"{len(failed)} of the jobs are not done: " + "; ".join(parts)
+
+
+def last_words(log: Path) -> str:
+    """The error at the end of a log, and the log's name."""
+    try:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except FileNotFoundError:
+        return f"it left no log {log}"
+    named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return f"its log {log} ends with: {(named or lines or ['nothing'])[-1].strip()}"
+
+
+def listed(work_dir: Path, jobs: Sequence[Job]) -> str:
+    """The jobs, what each needs, and how long it took when it was run."""
+    names = {job.output: job.name for job in jobs}
+    lines = []
+    for job in jobs:
+        needs = f" after {', '.join(names[need] for need in job.needs)}" if job.needs else ""
+        state = "done" if (work_dir / job.output).is_file() else "to do"
+        lines.append(f"  {state:<6} {job.name}{needs}{cost(work_dir, job)}")
+    return "\n".join(lines)
+
+
+def cost(work_dir: Path, job: Job) -> str:
+    """Hours that a finished job took, and what one that is to do asks for."""
+    path = work_dir / job.output
+    if path.name == "results.json" and path.is_file():
+        return f"; took {json.loads(path.read_text()).get('hours', 0):.2f} h"
+    wanted = job.resources
+    parts = [f"{wanted.processes} processes"] * (wanted.processes > 1)
+    parts += [f"{wanted.gpus} GPUs"] * (wanted.gpus > 0)
+    parts += [f"at most {wanted.minutes / 60:.1f} h"] * (wanted.minutes > 0)
+    return f"; {', '.join(parts)}" if parts else ""

@@ -1,0 +1,83 @@
+"""Compare backbones on tasks over seeds, as a plan says: what is finished is not run again.
+
+Examples:
+    selfpatch bench demo
+    selfpatch bench davis --dry-run
+    selfpatch bench my_plan.yaml --jobs 4 --data davis=DIR
+    selfpatch bench coco --jobs 100 -- --executor slurm --default-resources slurm_partition=gpu
+
+A plan is a file, or a name that `selfpatch list plans` prints. What stands after -- goes to
+Snakemake, which runs the jobs: `--executor slurm`, `--profile DIR`, `--retries 2`, ...
+"""
+
+import argparse
+from pathlib import Path
+
+from selfpatch.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("plan", help="a YAML file, or a name that `selfpatch list plans` prints")
+    parser.add_argument("--work-dir", type=Path, help="where to write; work_dirs/<plan>")
+    parser.add_argument("--jobs", type=int, default=2, help="at a time")
+    parser.add_argument("--data", nargs="+", default=[], metavar="NAME=DIR", help="where data lie")
+    parser.add_argument("--dry-run", action="store_true", help="only list the jobs")
+    parser.add_argument("--json", action="store_true", help="list the jobs as JSON; with --dry-run")
+    parser.add_argument("snakemake", nargs="*", metavar="-- ARGUMENT", help="of Snakemake")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run everything, print the tables and write the report."""
+    import json
+    from dataclasses import asdict
+
+    from selfpatch.atomic import one_run_in
+    from selfpatch.bench.jobs import jobs_of
+    from selfpatch.bench.plan import read_plan
+    from selfpatch.bench.run import listed, run_jobs
+    from selfpatch.commands.configs import find_plan
+
+    plan = read_plan(find_plan(args.plan), folders(args.data))
+    work_dir = args.work_dir or Path("work_dirs", plan.name)
+    jobs = jobs_of(plan, work_dir)
+    if args.json:
+        print(json.dumps([asdict(job) for job in jobs], indent=1))
+    else:
+        print(f"{plan.name}: {len(jobs)} jobs in {work_dir}")
+    if args.dry_run:
+        if not args.json:
+            print(listed(work_dir, jobs))
+        return
+    with one_run_in(work_dir):
+        if "generated" in plan.data:
+            generate_data(work_dir, dict(plan.sizes))
+        run_jobs(work_dir, jobs, max(args.jobs, 1), args.snakemake)
+    finish(work_dir, [work_dir / job.output for job in jobs])
+
+
+def folders(given: list[str]) -> dict[str, str]:
+    """``NAME=DIR`` of the command line."""
+    pairs = [entry.partition("=") for entry in given]
+    for name, sign, folder in pairs:
+        if not sign or not folder:
+            raise InputError(f"--data {name} is no NAME=DIR, such as coco=data/coco")
+    return {name: folder for name, _, folder in pairs}
+
+
+def generate_data(work_dir: Path, sizes: dict[str, int]) -> None:
+    """Small data of every kind, unless they are there."""
+    from selfpatch.demo.data import Sizes, generate
+
+    print("small data are generated, if they are not there", flush=True)
+    generate(work_dir / "data", Sizes(**sizes))
+
+
+def finish(work_dir: Path, outputs: list[Path]) -> None:
+    """Print the tables, write the report."""
+    from selfpatch.results.file import read_results
+    from selfpatch.results.formats import summary
+    from selfpatch.results.table import build_table
+
+    results = [path for path in outputs if path.name == "results.json"]
+    print(f"\n{summary(build_table(read_results(results)))}\n")
