@@ -1,8 +1,9 @@
 """Show what backbones see in images of your own: attention, similarity and colours of patches.
 
 Examples:
-    selfpatch look --weights dino.safetensors selfpatch.safetensors --images PHOTO_OR_FOLDER --out look.html
-    selfpatch look --weights backbone.safetensors --images cat.jpg --query 120 80 --query 300 200 --out look.html --figure fig1.png
+    selfpatch look --weights dino.safetensors selfpatch.safetensors --images DIR --out look.html
+    selfpatch look --weights FILE --images cat.jpg --query 120 80 --query 300 200 \\
+        --out look.html --figure figure.png
 
 Any backbone file or checkpoint of a ViT, Swin or ResNet is taken. The page needs no network.
 """

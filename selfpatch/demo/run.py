@@ -52,9 +52,7 @@ def demo(
     print(f"{len(steps)} steps, {at_once} at a time; output in {work_dir}", flush=True)
     seconds = run_steps(steps, at_once, threads=max(1, cores // at_once))
 
-    results = read_results(
-        step.output for step in steps if step.output.name == "results.json"
-    )
+    results = read_results(step.output for step in steps if step.output.name == "results.json")
     tables = build_tables(results)
     print(f"\n{summary(tables)}\n")
     sources = Sources(

@@ -76,9 +76,7 @@ def draw_panel(axis: Axes, models: Mapping[str, Sequence[Log]], name: str) -> No
 
 def points_of(log: Log, name: str) -> list[tuple[float, float]]:
     """(step, value) of every line of a log that has the value, as a number."""
-    return [
-        (line["step"], line[name]) for line in log if isinstance(line.get(name), int | float)
-    ]
+    return [(line["step"], line[name]) for line in log if isinstance(line.get(name), int | float)]
 
 
 def mean_of(seeds: Sequence[Sequence[tuple[float, float]]]) -> list[tuple[float, float]]:

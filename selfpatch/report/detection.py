@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,13 @@ def detection_rows(outcomes: Sequence[Outcome], count: int = 3) -> tuple[Row, ..
         scenes = chosen_scenes(truth, count)
         wanted = {image["id"] for image, _ in scenes}
     except Exception as error:  # JSON of any shape
-        reason = f"Not drawn: {data / ANNOTATIONS} cannot be used ({type(error).__name__}: {error})."
+        reason = (
+            f"Not drawn: {data / ANNOTATIONS} cannot be used ({type(error).__name__}: {error})."
+        )
         return (Row("", note=reason),)
     found = {title: read_predictions(path, wanted) for title, path in files.items()}
     return tuple(
-        row_or_note(str(image["file_name"]), lambda s=(image, instances): scene(data, *s, found, names))
+        row_or_note(str(image["file_name"]), partial(scene, data, image, instances, found, names))
         for image, instances in scenes
     )
 
@@ -94,8 +97,10 @@ def scene(
         own = [entry for entry in entries if entry["image_id"] == image["id"]]
         return instances_picture(picture, own[: len(truth)], image, names)
 
-    drawn = [photo_or_note("ground truth", lambda: instances_picture(picture, truth, image, names))]
-    drawn += [photo_or_note(t, lambda e=entries: predicted(e)) for t, entries in found.items()]
+    drawn = [
+        photo_or_note("ground truth", partial(instances_picture, picture, truth, image, names))
+    ]
+    drawn += [photo_or_note(t, partial(predicted, entries)) for t, entries in found.items()]
     return drawn
 
 

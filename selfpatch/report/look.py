@@ -48,7 +48,9 @@ class Settings:
     def __post_init__(self) -> None:
         """Raise InputError for values that nothing can be drawn with."""
         if not 0 < self.share <= 1:
-            raise InputError(f"--top {self.share:g} is no share of the patches; give 0.1 for a tenth")
+            raise InputError(
+                f"--top {self.share:g} is no share of the patches; give 0.1 for a tenth"
+            )
         if not 32 <= self.long_side <= 4096:
             raise InputError(f"--size {self.long_side} is not from 32 to 4096 pixels")
 
@@ -257,9 +259,7 @@ def see(trunk: Trunk, view: View, long_side: int) -> Seen:
 def patches_of(points: Sequence[Point], grid: Sequence[int]) -> list[Patch]:
     """The patch of a grid (rows, columns, ...) that holds each point."""
     rows, columns = grid[:2]
-    return [
-        (min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)) for x, y in points
-    ]
+    return [(min(int(y * rows), rows - 1), min(int(x * columns), columns - 1)) for x, y in points]
 
 
 def draw_look(
@@ -295,9 +295,7 @@ def draw_image(
     """One image, as all backbones see it."""
     seen = [(backbone, backbone.seen[index]) for backbone in backbones]
     finest = max((s.tokens.shape[:2] for _, s in seen), key=lambda grid: grid[0])
-    asking = Row(
-        "", tuple(photo(p, "the patch") for p in asking_pictures(view, finest))
-    )
+    asking = Row("", tuple(photo(p, "the patch") for p in asking_pictures(view, finest)))
     return ImageLook(
         view.name,
         view=photo(view.picture, "", longest=settings.long_side),
@@ -346,9 +344,7 @@ def similarity_row(view: View, backbone: Backbone, seen: Seen) -> Row:
 
 def write_look(path: Path, look: Look) -> int:
     """Write the page; returns its bytes."""
-    return write_page(
-        path, "look.html", title="What backbones see", look=look, inferno=inferno()
-    )
+    return write_page(path, "look.html", title="What backbones see", look=look, inferno=inferno())
 
 
 def inferno() -> list[int]:

@@ -9,7 +9,7 @@ from selfpatch.report.detection import detection_rows
 from selfpatch.report.folders import Pretrained, find_pretrained
 from selfpatch.report.look import Look, Settings, draw_look, inferno, look_at
 from selfpatch.report.outcomes import Gallery, Outcome, outcomes_of
-from selfpatch.report.pages import Picture, Row, drawing, reason_of, write_page
+from selfpatch.report.pages import Row, drawing, reason_of, write_page
 from selfpatch.report.segmentation import segmentation_rows
 from selfpatch.report.tracking import tracking_rows
 from selfpatch.results.file import TASKS, Result, Results

@@ -1,6 +1,7 @@
 """Predicted class maps -> painted beside the true ones."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ IMAGES, TRUTH = "images/validation", "annotations/validation"
 Legend = tuple[tuple[str, str], ...]
 
 
-def segmentation_rows(outcomes: Sequence[Outcome], count: int = 2) -> tuple[tuple[Row, ...], Legend]:
+def segmentation_rows(
+    outcomes: Sequence[Outcome], count: int = 2
+) -> tuple[tuple[Row, ...], Legend]:
     """A row per image: the picture, the true classes and every model's.
 
     Returns:
@@ -34,9 +37,7 @@ def segmentation_rows(outcomes: Sequence[Outcome], count: int = 2) -> tuple[tupl
         return (Row("", note=f"Not drawn: {data / IMAGES} holds no images."),), ()
     sources = {"ground truth": data / TRUTH, **found}
     colors = colors_of(sources.values(), images)
-    rows = tuple(
-        row_or_note(path.name, lambda path=path: painted(path, sources, colors)) for path in images
-    )
+    rows = tuple(row_or_note(path.name, partial(painted, path, sources, colors)) for path in images)
     names = class_names()
     legend = tuple((names.get(k, f"class {k}"), f"rgb{color}") for k, color in colors.items())
     return rows, legend
@@ -54,15 +55,13 @@ def colors_of(folders: Iterable[Path], images: Sequence[Path]) -> dict[int, Colo
         for image in images:
             try:
                 seen |= set(np.unique(read_map(folder, image)).tolist())
-            except Exception:  # noqa: S112  (a sentence stands in the picture's place)
+            except Exception:  # a sentence stands in the place of its picture
                 continue
     classes = sorted(seen - {0, 255})
     return dict(zip(classes, distinct_colors(len(classes)), strict=True))
 
 
-def painted(
-    path: Path, sources: Mapping[str, Path], colors: Mapping[int, Color]
-) -> list[Picture]:
+def painted(path: Path, sources: Mapping[str, Path], colors: Mapping[int, Color]) -> list[Picture]:
     """One image, and its classes as each source has them, where the truth has any."""
     picture = read_stored(path).convert("RGB")
     known = read_map(sources["ground truth"], path) > 0
@@ -70,7 +69,7 @@ def painted(
     def paint(folder: Path) -> Image.Image:
         return paint_labels(picture, read_map(folder, path) * known, colors, 0.65)
 
-    maps = [photo_or_note(title, lambda f=folder: paint(f)) for title, folder in sources.items()]
+    maps = [photo_or_note(title, partial(paint, folder)) for title, folder in sources.items()]
     return [photo(picture, "image"), *maps]
 
 

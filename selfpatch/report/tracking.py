@@ -1,12 +1,14 @@
 """Masks of videos -> strips of frames with the objects found, the truth first."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from selfpatch.data.images import read_stored
+from selfpatch.errors import InputError
 from selfpatch.report.outcomes import Outcome, evenly
 from selfpatch.report.pages import Picture, Row, photo_or_note, row_or_note
 from selfpatch.visualize.pictures import paint_objects
@@ -24,9 +26,7 @@ def tracking_rows(outcomes: Sequence[Outcome], videos: int = 2, frames: int = 5)
     names = {path.parent.name for folder in found.values() for path in folder.glob("*/*.png")}
     sources = {"ground truth": data / TRUTH, **found}
     return tuple(
-        row_or_note(
-            f"{name}, {title}", lambda at=(name, folder): video_strip(data, *at, frames)
-        )
+        row_or_note(f"{name}, {title}", partial(video_strip, data, name, folder, frames))
         for name in sorted(names)[:videos]
         for title, folder in sources.items()
     )
@@ -36,9 +36,9 @@ def video_strip(data: Path, name: str, masks: Path, count: int) -> list[Picture]
     """Frames of a video at equal distances, with its objects' masks."""
     chosen = evenly(sorted((data / FRAMES / name).glob("*.jpg")), count)
     if not chosen:
-        raise FileNotFoundError(f"{data / FRAMES / name} holds no frames")
+        raise InputError(f"{data / FRAMES / name} holds no frames")
     return [
-        photo_or_note(f"frame {path.stem}", lambda path=path: with_objects(path, masks / name))
+        photo_or_note(f"frame {path.stem}", partial(with_objects, path, masks / name))
         for path in chosen
     ]
 

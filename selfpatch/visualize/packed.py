@@ -50,7 +50,12 @@ def pack(tokens: Tensor, largest_error: float = LARGEST_ERROR) -> Packed:
         codes, scale = quantized(turned[:, :kept])
         error = float((codes * scale @ (codes * scale).T - exact).abs().max())
         if error <= largest_error or kept == turned.shape[1]:
-            return Packed((rows, columns), codes.numpy().astype(np.int8), scale.numpy().astype(np.float32), error)
+            return Packed(
+                (rows, columns),
+                codes.numpy().astype(np.int8),
+                scale.numpy().astype(np.float32),
+                error,
+            )
 
 
 def quantized(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""Image -> a map of tokens -> what a patch resembles, and all tokens' main directions as colours."""
+"""Image -> a map of tokens -> what a patch resembles, and the tokens as colours."""
 
 from collections.abc import Sequence
 

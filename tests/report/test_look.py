@@ -102,7 +102,7 @@ def test_a_query_is_the_patch_below_a_pixel(weights, pictures):
 
 
 def test_a_query_outside_of_an_image_is_one_sentence(weights, pictures, tmp_path):
-    with pytest.raises(InputError, match="query 60 5 lies outside .* 60 pixels wide and 90 high"):
+    with pytest.raises(InputError, match=r"query 60 5 lies outside .* 60 pixels wide and 90 high"):
         run("--weights", weights["plain"], "--images", pictures / "a.png", "--query", 60, 5,
             "--out", tmp_path / "look.html")  # fmt: skip
 
