@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image
 
 from selfpatch.data.images import read_stored
-from selfpatch.errors import InputError
 from selfpatch.report.outcomes import Json, Outcome
 from selfpatch.report.pages import Picture, Row, photo_or_note, row_or_note
 from selfpatch.visualize.pictures import draw_instances
@@ -91,16 +90,17 @@ def scene(
     """One image with its true instances, and with those of each model."""
     picture = read_stored(data / IMAGES / image["file_name"]).convert("RGB")
 
-    def predicted(entries: list[Json] | str) -> Image.Image:
-        if isinstance(entries, str):
-            raise InputError(entries)
-        own = [entry for entry in entries if entry["image_id"] == image["id"]]
-        return instances_picture(picture, own[: len(truth)], image, names)
+    def draw(entries: Sequence[Json]) -> Image.Image:
+        return instances_picture(picture, entries, image, names)
 
-    drawn = [
-        photo_or_note("ground truth", partial(instances_picture, picture, truth, image, names))
-    ]
-    drawn += [photo_or_note(t, partial(predicted, entries)) for t, entries in found.items()]
+    drawn = [photo_or_note("ground truth", partial(draw, truth))]
+    for title, entries in found.items():
+        if isinstance(entries, str):
+            drawn.append(Picture("", title, note=f"Not drawn: {entries}."))
+            continue
+        own = [entry for entry in entries if entry["image_id"] == image["id"]][: len(truth)]
+        caption = title if own or not truth else f"{title}: nothing was found"
+        drawn.append(photo_or_note(caption, partial(draw, own)))
     return drawn
 
 
