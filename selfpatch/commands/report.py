@@ -5,7 +5,7 @@ Examples:
     selfpatch report results_a results_b --runs work_dirs/pretrain --images photos --out report.html
 
 The page needs nothing beside it and no network. Detections, maps and masks are shown where they lie
-beside the results; docs/report.md says how they come there.
+beside the results; docs/look.md says how they come there.
 """
 
 import argparse

@@ -163,8 +163,10 @@ def find_images(paths: Sequence[Path], most: int) -> list[Path]:
     """Images, and those below folders, in order; of more than ``most``, as many, evenly spaced.
 
     Raises:
-        InputError: A path does not exist, or a folder holds no image.
+        InputError: A path does not exist, a folder holds no image, or none is asked for.
     """
+    if most < 1:
+        raise InputError(f"--most {most} leaves no image; give 1 or more")
     found: list[Path] = []
     for path in paths:
         if path.is_dir():

@@ -143,6 +143,8 @@ def test_of_many_frames_as_many_as_asked_for_are_shown_evenly_spaced(tmp_path):
     assert len(find_images([tmp_path], 99)) == 9
     with pytest.raises(InputError, match="does not exist"):
         find_images([tmp_path / "no"], 3)
+    with pytest.raises(InputError, match="--most 0 leaves no image"):
+        find_images([tmp_path], 0)
 
 
 @pytest.mark.parametrize(
