@@ -54,7 +54,9 @@ def told(error: BaseException) -> int:
         )
     elif isinstance(error, ModuleNotFoundError) and package_of(error) in EXTRAS:
         extra = EXTRAS[package_of(error)]
-        sentence = f"{package_of(error)} is not installed; `pip install '.[{extra}]'` brings it"
+        sentence = (
+            f"{package_of(error)} is not installed; `pip install 'selfpatch[{extra}]'` brings it"
+        )
     else:
         raise error
     print(f"error: {sentence}", file=sys.stderr)
@@ -81,6 +83,7 @@ EXTRAS = {
     ),
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
     **dict.fromkeys(("matplotlib", "av"), "plots"),
+    **dict.fromkeys(("snakemake", "yaml"), "bench"),
 }
 """What only some commands import -> the extra of setup.cfg that brings it."""
 

@@ -236,7 +236,10 @@ def random_backbone(variant: str, seed: int) -> tuple[State, BackboneInfo]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         trunk: Trunk = build_trunk(variant)
-    return trunk.state_dict(), BackboneInfo(trunk.architecture, "random", f"random:{variant}")
+    source = f"random:{variant}"
+    settings = {"weights": source}
+    info = BackboneInfo(trunk.architecture, "random", source, seed=seed, settings=settings)
+    return trunk.state_dict(), info
 
 
 def load_features(

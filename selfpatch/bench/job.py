@@ -15,6 +15,7 @@ from pathlib import Path
 
 from selfpatch.atomic import atomic_write
 from selfpatch.bench.jobs import Job, read_jobs
+from selfpatch.bench.run import visible_gpus
 from selfpatch.cli import main
 from selfpatch.parent import end_with_starter
 
@@ -91,18 +92,11 @@ def gpus(work_dir: Path, count: int) -> Iterator[list[str]]:
     with contextlib.ExitStack() as held:
         taken: list[str] = []
         while len(taken) < count:
-            for number in visible():
+            for number in visible_gpus():
                 if number not in taken and len(taken) < count and locked(work_dir, number, held):
                     taken.append(number)
             time.sleep(0.2 * (len(taken) < count))
         yield taken
-
-
-def visible() -> list[str]:
-    """The GPUs that this plan may use."""
-    if stated := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return stated.split(",")
-    return [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
 
 
 def locked(work_dir: Path, number: str, held: contextlib.ExitStack) -> bool:

@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Job:
         needs: Outputs of other jobs, below the work dir.
         environment: Variables to set.
         resources: What it takes.
-        key: SHA-256 of the command, of the suite's code that it runs and of given files.
+        key: SHA-256 of the command and of what is known of given files.
     """
 
     name: str
@@ -61,6 +61,19 @@ def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
             for task in (task for task in plan.tasks if task.name in backbone.tasks):
                 jobs += task_jobs(plan, task, backbone, seed, weights, made, work_dir)
     return jobs
+
+
+def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> list[Job]:
+    """The jobs with other resources than the plan's; processes are those of trainings."""
+    given = {name: value for name, value in stated.items() if value is not None}
+    found = []
+    for job in jobs:
+        trains = job.command[0] in ("pretrain", "finetune")
+        computes = trains or job.command[0] == "davis"
+        own = {n: v for n, v in given.items() if trains or n != "processes"}
+        own = {n: v for n, v in own.items() if computes or n != "gpus"}
+        found.append(replace(job, resources=replace(job.resources, **own)))
+    return found
 
 
 def backbone_job(plan: Plan, backbone: Backbone, seed: int | None, work_dir: Path) -> Job | None:

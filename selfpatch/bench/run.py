@@ -40,8 +40,8 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
     line += ["--rerun-triggers", "mtime", "params", "input", "--scheduler", "greedy"]
     on_cluster = any(name in further for name in ("--executor", "-e", "--profile"))
     line += ["--jobs", str(at_once)] if on_cluster else ["--cores", str(threads * at_once)]
-    if gpus := count_gpus():
-        line += ["--resources", f"gpus={gpus}"]
+    if not on_cluster:
+        line += ["--resources", f"gpus={check_gpus(jobs)}"]
     done = subprocess.run([*line, *further], check=False)
     failed = [job for job in jobs if not (work_dir / job.output).is_file()]
     if failed:
@@ -50,11 +50,23 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
         raise InputError(f"snakemake ended with exit status {done.returncode}, see above")
 
 
-def count_gpus() -> int:
-    """GPUs that jobs may share out among themselves."""
-    if stated := os.environ.get("CUDA_VISIBLE_DEVICES"):
-        return len(stated.split(","))
-    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+def check_gpus(jobs: Sequence[Job]) -> int:
+    """How many GPUs the jobs share out; raises InputError where one asks for more."""
+    count = len(visible_gpus())
+    for job in jobs:
+        if job.resources.gpus > count:
+            raise InputError(
+                f"{job.name} asks for {job.resources.gpus} GPUs, and this machine has {count};"
+                f" say --gpus {count} --processes {max(count, 1)}, or run it on a cluster"
+            )
+    return count
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that this plan may use, as CUDA_VISIBLE_DEVICES names them."""
+    if (stated := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [number for number in stated.split(",") if number]
+    return [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
 
 
 def remove_damaged(work_dir: Path, jobs: Sequence[Job]) -> None:

@@ -15,12 +15,22 @@ from pathlib import Path
 
 from selfpatch.errors import InputError
 
+RESOURCES = {
+    "processes": "of a training",
+    "gpus": "of a job",
+    "memory": "of a job, in MiB",
+    "minutes": "of a job at most, on a cluster",
+}
+"""What a job takes, as options."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("plan", help="a YAML file, or a name that `selfpatch list plans` prints")
     parser.add_argument("--work-dir", type=Path, help="where to write; work_dirs/<plan>")
     parser.add_argument("--jobs", type=int, default=2, help="at a time")
+    for name, text in RESOURCES.items():
+        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text}, not the plan's")
     parser.add_argument("--data", nargs="+", default=[], metavar="NAME=DIR", help="where data lie")
     parser.add_argument("--dry-run", action="store_true", help="only list the jobs")
     parser.add_argument("--json", action="store_true", help="list the jobs as JSON; with --dry-run")
@@ -33,14 +43,15 @@ def run(args: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from selfpatch.atomic import one_run_in
-    from selfpatch.bench.jobs import jobs_of
+    from selfpatch.bench.jobs import jobs_of, with_resources
     from selfpatch.bench.plan import read_plan
     from selfpatch.bench.run import listed, run_jobs
     from selfpatch.commands.configs import find_plan
 
     plan = read_plan(find_plan(args.plan), folders(args.data))
     work_dir = args.work_dir or Path("work_dirs", plan.name)
-    jobs = jobs_of(plan, work_dir)
+    stated = {name: getattr(args, name) for name in RESOURCES}
+    jobs = with_resources(jobs_of(plan, work_dir), stated)
     if args.json:
         print(json.dumps([asdict(job) for job in jobs], indent=1))
     else:
@@ -77,7 +88,7 @@ def finish(work_dir: Path, outputs: list[Path]) -> None:
     """Print the tables, write the report."""
     from selfpatch.results.file import read_results
     from selfpatch.results.formats import summary
-    from selfpatch.results.table import build_table
+    from selfpatch.results.layouts import build_tables
 
     results = [path for path in outputs if path.name == "results.json"]
-    print(f"\n{summary(build_table(read_results(results)))}\n")
+    print(f"\n{summary(build_tables(read_results(results)))}\n")

@@ -92,6 +92,7 @@ def extras() -> Iterator[Fact]:
         "openmmlab": "pretraining, detection and segmentation",
         "export": "ONNX models",
         "plots": "curves, reports and videos",
+        "bench": "plans",
     }
     for extra, use in uses.items():
         wanted = [package for package, owner in EXTRAS.items() if owner == extra]

@@ -254,7 +254,10 @@ def test_a_missing_package_is_one_sentence_with_what_brings_it(package, extra, l
     start = [sys.executable, "-c", program, *words]
     done = subprocess.run(start, cwd=ROOT, capture_output=True, text=True)
     sentence = said(Done(done.returncode, done.stdout, done.stderr))
-    assert sentence == f"error: {package} is not installed; `pip install '.[{extra}]'` brings it"
+    assert (
+        sentence
+        == f"error: {package} is not installed; `pip install 'selfpatch[{extra}]'` brings it"
+    )
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,12 @@ def test_text_fits_a_terminal(whole, layout):
         assert max(map(len, lines)) <= LINE_WIDTH
 
 
+def test_a_block_has_no_line_without_a_number(whole):
+    text = to_text(tables(whole, "davis"))
+    assert text.count("published gain") == 2
+    assert not re.search(r"^ *published( gain)?$", text, re.MULTILINE)
+
+
 def test_text_says_mean_deviation_number_difference_and_interval():
     text = to_text(tables(pair(), "davis"))
     assert re.search(r"^DINO +ViT-S/16 +2 +40\.50 ± 0\.71", text, re.MULTILINE)

@@ -1,0 +1,176 @@
+"""A plan is run: once, in parallel, gone on with after a kill; a failure costs what needs it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from selfpatch.bench.job import gpus
+from selfpatch.bench.jobs import Job, jobs_of, read_jobs, with_resources, write_jobs
+from selfpatch.bench.plan import read_plan
+from selfpatch.bench.run import check_gpus, last_words
+from selfpatch.demo.data import Sizes, generate
+from selfpatch.errors import InputError
+from tests import ROOT
+
+PLAN = """
+data: {davis: DAVIS}
+seeds: [0, 1]
+backbones:
+  floor: {random: vit_tiny}
+tasks:
+  davis2017: {davis: {}, options: {short-side: 64, device: cpu}}
+"""
+
+
+@pytest.fixture(scope="module")
+def davis(tmp_path_factory) -> Path:
+    sizes = Sizes(pretraining=0, coco_train=2, coco_val=2, ade_train=0, ade_val=0, frames=3)
+    return generate(tmp_path_factory.mktemp("data") / "tiny", sizes) / "davis"
+
+
+@pytest.fixture
+def plan(davis, tmp_path) -> Path:
+    (tmp_path / "p.yaml").write_text(PLAN.replace("DAVIS", str(davis)))
+    return tmp_path / "p.yaml"
+
+
+def command(plan: Path, *more: str) -> list[str]:
+    work_dir = str(plan.parent / "work")
+    return [sys.executable, "-m", "selfpatch", "bench", str(plan), "--work-dir", work_dir, *more]
+
+
+def bench(plan: Path, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(plan, *more), cwd=ROOT, capture_output=True, text=True)
+
+
+def test_the_jobs_of_a_plan(plan):
+    jobs = {job.folder: job for job in jobs_of(read_plan(plan), Path("w"))}
+    assert list(jobs) == [
+        "floor/seed-0/backbone", "floor/seed-0/davis2017",
+        "floor/seed-1/backbone", "floor/seed-1/davis2017",
+    ]  # fmt: skip
+    drawn, tracked = jobs["floor/seed-1/backbone"], jobs["floor/seed-1/davis2017"]
+    weights = "w/floor/seed-1/backbone/backbone.safetensors"
+    assert drawn.command == ["export", "random:vit_tiny", weights, "--seed", "1"]
+    assert tracked.needs == [drawn.output] == ["floor/seed-1/backbone/backbone.safetensors"]
+    assert tracked.command[:2] == ["davis", "run"]
+    assert tracked.command[tracked.command.index("--weights") + 1] == weights
+    assert tracked.output == "floor/seed-1/davis2017/results.json"
+    assert len({job.key for job in jobs.values()}) == 4
+
+
+def test_a_backbone_that_is_a_file_is_tracked_once_and_known_by_its_content(plan, tmp_path):
+    file = tmp_path / "b.safetensors"
+    file.write_bytes(b"1")
+    plan.write_text(plan.read_text().replace("random: vit_tiny", f"file: {file}"))
+    (before,) = jobs_of(read_plan(plan), Path("w"))
+    file.write_bytes(b"12")
+    (after,) = jobs_of(read_plan(plan), Path("w"))
+    assert before.command == after.command
+    assert before.key != after.key
+
+
+def test_resources_of_the_command_line(plan):
+    jobs = with_resources(jobs_of(read_plan(plan), Path("w")), {"processes": 2, "gpus": 1})
+    assert [(j.resources.processes, j.resources.gpus) for j in jobs] == [(1, 0), (1, 1)] * 2
+
+
+def test_more_gpus_than_there_are_is_one_sentence(plan, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    jobs = jobs_of(read_plan(plan), Path("w"))
+    assert check_gpus(with_resources(jobs, {"gpus": 2})) == 2
+    with pytest.raises(InputError, match="seed 0 asks for 3 GPUs, and this machine has 2; say"):
+        check_gpus(with_resources(jobs, {"gpus": 3}))
+
+
+def test_a_log_is_quoted_by_its_error(tmp_path):
+    log = tmp_path / "x.log"
+    log.write_text("begun\nerror: the disk is full\nbye\n")
+    assert last_words(log) == f"its log {log} ends with: the disk is full"
+    assert last_words(tmp_path / "y.log") == f"it left no log {tmp_path / 'y.log'}"
+
+
+@pytest.mark.slow
+def test_what_is_finished_is_not_run_again_and_what_changed_is(plan, tmp_path):
+    first = bench(plan)
+    assert first.returncode == 0, first.stderr[-2000:]
+    assert first.stdout.count("  start ") == first.stdout.count("  done ") == 4
+    written = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").rglob("*.safetensors")}
+    results = [json.loads(p.read_text()) for p in (tmp_path / "work").rglob("results.json")]
+    assert len({result["backbone"]["fingerprint"] for result in results}) == len(results) == 2
+    again = bench(plan)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert "  start " not in again.stdout
+    next((tmp_path / "work").rglob("seed-1/davis2017/results.json")).write_text("{")
+    plan.write_text(plan.read_text().replace("seeds: [0, 1]", "seeds: [0, 1, 2]"))
+    more = bench(plan)
+    assert more.returncode == 0, more.stderr[-2000:]
+    assert "again  davis2017 of floor, seed 1" in more.stdout
+    assert more.stdout.count("  start ") == 3
+    assert all(path.stat().st_mtime_ns == moment for path, moment in written.items())
+
+
+@pytest.mark.slow
+def test_a_failure_leaves_the_others_running_and_is_named(plan, tmp_path):
+    text = plan.read_text().replace("vit_tiny}", "vit_tiny, tasks: [davis2017]}")
+    text = text.replace("tasks:\n", "  broken: {random: vit_tiny, tasks: [other]}\ntasks:\n")
+    plan.write_text(text + "  other: {davis: {}, options: {layer: 99, device: cpu}}\n")
+    done = bench(plan)
+    assert done.returncode == 2
+    assert len(list((tmp_path / "work/floor").rglob("results.json"))) == 2
+    assert "2 of the jobs are not done: other of broken, seed 0 failed; its log" in done.stderr
+    assert "layers 1 to 12, not 99; change --layer" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_bench_leaves_no_process_and_is_gone_on_with(plan, tmp_path):
+    with subprocess.Popen(command(plan), cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                          start_new_session=True) as running:  # fmt: skip
+        assert running.stdout
+        for line in running.stdout:
+            if "start" in line:
+                break
+        running.send_signal(signal.SIGKILL)
+    limit = time.monotonic() + 60
+    while left := processes_of(running.pid):
+        assert time.monotonic() < limit, left
+        time.sleep(0.1)
+    done = bench(plan)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(list((tmp_path / "work").rglob("results.json"))) == 2
+
+
+def processes_of(session: int) -> list[str]:
+    """Those of a session that are alive."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append((path.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue
+    return found
+
+
+def test_gpus_are_shared_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with gpus(tmp_path, 2) as first, gpus(tmp_path, 1) as second:
+        assert sorted(first + second) == ["4", "5", "7"]
+    with gpus(tmp_path, 3) as all_of_them:
+        assert all_of_them == ["4", "5", "7"]
+    with gpus(tmp_path, 0) as none:
+        assert none == []
+
+
+def test_a_job_knows_its_command_again(tmp_path):
+    job = Job("a", "job_a", ["list"], "a", "a/results.json")
+    write_jobs(tmp_path / "jobs.json", [job], threads=3)
+    assert read_jobs(tmp_path / "jobs.json") == ([job], 3, os.getcwd())

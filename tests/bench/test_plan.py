@@ -1,0 +1,102 @@
+"""A plan is read strictly: what it cannot mean is one sentence."""
+
+import pytest
+
+from selfpatch.bench.jobs import jobs_of
+from selfpatch.bench.plan import folder_of, read_plan
+from selfpatch.commands.configs import files_of, find_config, find_plan
+from selfpatch.errors import InputError
+
+WHOLE = """
+data:
+  davis: DAVIS
+seeds: [0, 1]
+backbones:
+  floor: {random: vit_tiny}
+  mine: {file: FILE}
+tasks:
+  davis2017: {davis: {}, options: {short-side: 240}}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Write a plan, with changes, and read it."""
+    (tmp_path / "davis").mkdir()
+    (tmp_path / "b.safetensors").touch()
+
+    def read(old: str = "", new: str = "", **data: str):
+        text = WHOLE.replace("DAVIS", str(tmp_path / "davis"))
+        text = text.replace("FILE", str(tmp_path / "b.safetensors"))
+        assert old in text
+        (tmp_path / "p.yaml").write_text(text.replace(old, new) if old else text)
+        return read_plan(tmp_path / "p.yaml", data)
+
+    return read
+
+
+def test_a_whole_plan(plan, tmp_path):
+    found = plan()
+    assert found.name == "p"
+    assert found.seeds == (0, 1)
+    assert [(b.name, b.origin, b.tasks) for b in found.backbones] == [
+        ("floor", "random", ("davis2017",)), ("mine", "file", ("davis2017",)),
+    ]  # fmt: skip
+    assert found.tasks[0].options == {"short-side": 240}
+    other = tmp_path / "other"
+    other.mkdir()
+    assert plan(davis=str(other)).data == {"davis": str(other)}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("davis: {}", "davsi: {}", "'davis2017' has the unknown key 'davsi'; did you mean davis?"),
+        ("random: vit_tiny", "radnom: vit_tiny", "did you mean random?"),
+        ("{random: vit_tiny}", "{}", "'floor' needs one of pretrain, import, file, random"),
+        ("backbones:", "backbnes:", "has the unknown key 'backbnes'; did you mean backbones?"),
+        ("  mine:", "  floor:", "has 'floor' twice in the mapping of line 6"),
+        ("  mine:", "  Floor:", "'floor' and 'Floor' share a folder; rename one of them"),
+        ("seeds: [0, 1]", "seeds: [1, 1]", "seeds=.1, 1.; give a list of different whole numbers"),
+        ("seeds: [0, 1]", "seeds: 3", "seeds=3; give a list of different whole numbers"),
+        ("b.safetensors", "c.safetensors", "is to be .*c.safetensors, which does not exist"),
+        ("/davis\n", "/devis\n", "data.davis is .*devis, which does not exist"),
+        ("/davis\n", "/${NO_SUCH_ROOT}\n", "NO_SUCH_ROOT is not set; export NO_SUCH_ROOT=DIR"),
+        ("davis: {},", "davis: {}, gpus: -1,", "has gpus=-1; give a whole number"),
+        ("random: vit_tiny", "random: vit_tiny, tasks: [davsi2017]", "did you mean davis2017?"),
+        ("tasks:", "tasks: {}\nsizes:", "names no tasks"),
+        ("seeds", "\tseeds", "is no YAML"),
+    ],
+)  # fmt: skip
+def test_what_a_plan_cannot_mean_is_named(old, new, sentence, plan):
+    with pytest.raises(InputError, match=sentence):
+        plan(old, new)
+
+
+def test_data_that_a_task_needs_are_asked_for(plan, tmp_path):
+    found = plan(
+        "davis: {}, options: {short-side: 240}", "finetune: upernet_selfpatch-small_ade20k-128x128"
+    )
+    with pytest.raises(InputError, match=r"the task 'davis2017' needs data\.ade20k"):
+        jobs_of(found, tmp_path)
+
+
+@pytest.mark.parametrize("path", files_of("selfpatch.plans", ".yaml"), ids=lambda path: path.stem)
+def test_the_suites_plans_name_configs_that_exist(path, tmp_path, monkeypatch):
+    for name in ("IMAGENET", "COCO", "ADE20K", "DAVIS", "IMAGENETTE"):
+        monkeypatch.setenv(f"{name}_ROOT", str(tmp_path))
+    (tmp_path / "train").mkdir()
+    plan = read_plan(find_plan(path.stem))
+    jobs = jobs_of(plan, tmp_path / "work")
+    assert len({job.rule for job in jobs}) == len({job.folder for job in jobs}) == len(jobs)
+    for backbone in plan.backbones:
+        if backbone.origin == "pretrain":
+            find_config(backbone.source, "selfpatch.configs")
+    for task in plan.tasks:
+        if task.work == "finetune":
+            find_config(task.source, "mmdet_configs", "mmseg_configs")
+
+
+def test_names_of_folders():
+    assert folder_of("DINO + SelfPatch, ViT-S/8") == "dino-selfpatch-vit-s-8"
+    assert folder_of("../..") == "unnamed"
