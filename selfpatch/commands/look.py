@@ -48,14 +48,8 @@ def run(args: argparse.Namespace) -> None:
     """Look, and write the page."""
     from selfpatch.atomic import atomic_write
     from selfpatch.errors import InputError
-    from selfpatch.report.look import (
-        Settings,
-        draw_look,
-        find_images,
-        look_at,
-        paper_figure,
-        write_look,
-    )
+    from selfpatch.report.look import draw_look, paper_figure, write_look
+    from selfpatch.report.seeing import Settings, find_images, look_at
 
     if args.titles and len(args.titles) != len(args.weights):
         raise InputError(f"{len(args.titles)} titles do not fit {len(args.weights)} backbones")

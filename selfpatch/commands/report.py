@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Read, draw, and write the page."""
     from selfpatch.errors import InputError
-    from selfpatch.report.look import find_images
     from selfpatch.report.report import Sources, write_report
+    from selfpatch.report.seeing import find_images
     from selfpatch.results.file import read_results
 
     for path in args.runs:

@@ -10,8 +10,8 @@ from selfpatch.demo.plan import RUNS, Budget, DataSets, find_data, plan
 from selfpatch.demo.processes import import_once, run_steps
 from selfpatch.demo.steps import Step
 from selfpatch.errors import InputError
-from selfpatch.report.look import find_images
 from selfpatch.report.report import Command, Introduction, Sources, write_report
+from selfpatch.report.seeing import find_images
 from selfpatch.results.file import device_name, read_results
 from selfpatch.results.formats import clock, summary
 from selfpatch.results.layouts import build_tables

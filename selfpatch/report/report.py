@@ -7,9 +7,10 @@ from pathlib import Path
 from selfpatch.report.curves import as_svg, draw_curves
 from selfpatch.report.detection import detection_rows
 from selfpatch.report.folders import Pretrained, find_pretrained
-from selfpatch.report.look import Look, Settings, draw_look, inferno, look_at
+from selfpatch.report.look import Look, draw_look, inferno
 from selfpatch.report.outcomes import Gallery, Outcome, outcomes_of
 from selfpatch.report.pages import Row, drawing, reason_of, write_page
+from selfpatch.report.seeing import Settings, look_at
 from selfpatch.report.segmentation import segmentation_rows
 from selfpatch.report.tracking import tracking_rows
 from selfpatch.results.file import TASKS, Result, Results

@@ -16,7 +16,8 @@ from selfpatch.commands import look
 from selfpatch.data.images import read_image
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import trunk_from
-from selfpatch.report.look import Settings, find_images, look_at, paper_figure, patches_of
+from selfpatch.report.look import paper_figure
+from selfpatch.report.seeing import Settings, find_images, look_at, patches_of
 from selfpatch.visualize.tokens import to_input, token_map
 from tests.report.pages import check_self_contained
 
