@@ -48,6 +48,14 @@ COMMANDS = {
         "selfpatch.commands.table",
         "arrange results files as the paper's tables",
     ),
+    "look": (
+        "selfpatch.commands.look",
+        "show what backbones see in images of your own: attention, similarity, colours",
+    ),
+    "report": (
+        "selfpatch.commands.report",
+        "write one page of tables, curves and pictures from results and runs",
+    ),
     "curves": (
         "selfpatch.commands.curves",
         "draw the curves of pretraining runs beside each other",

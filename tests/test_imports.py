@@ -18,6 +18,7 @@ FLOORS = (
     {"data", "models"},
     {"objectives", "check", "visualize", "backbones", "probes"},
     {"results"},
+    {"report"},
     {"engine", "hosts", "demo", "bench"},
     {"commands"},
     {"cli"},

@@ -10,12 +10,22 @@ from selfpatch.data.images import list_images
 from selfpatch.demo.data import Sizes, generate
 from selfpatch.demo.steps import Step
 from selfpatch.errors import InputError
-from selfpatch.results.figures import DataSets
 
 RUNS = {"dino": "DINO", "selfpatch": "SelfPatch"}
 """Folder of each run -> its name; both are pretrained with ``demo_<folder>.py``."""
 
 IMAGE_FOLDERS = ("imagenette224/train", "imagenette128/train", "imagenet/train", "images")
+
+
+@dataclass(frozen=True)
+class DataSets:
+    """Where the four data sets lie, and what they are, in words."""
+
+    description: str
+    images: Path
+    coco: Path
+    ade20k: Path
+    davis: Path
 
 
 @dataclass(frozen=True)
@@ -235,7 +245,7 @@ def folder_of(package: str) -> Path:
 
 def sources(*packages: str) -> tuple[Path, ...]:
     """The project's files that a result of these packages can depend on."""
-    after_the_fact = {"demo", "visualize", "results"}
+    after_the_fact = {"demo", "visualize", "results", "report"}
     return tuple(
         file
         for package in packages

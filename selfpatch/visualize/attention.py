@@ -1,12 +1,15 @@
-"""Image -> what a patch attends to, what it resembles."""
+"""Image -> what a patch attends to."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from selfpatch.models.vit import VisionTransformer
+
+Patch = tuple[int, int]
+"""Row and column of a place on a grid."""
 
 
 @torch.no_grad()
@@ -31,30 +34,23 @@ def attention(vit: VisionTransformer, images: Tensor) -> Tensor:
     return scores.softmax(dim=-1)
 
 
-def patch_attention(vit: VisionTransformer, image: Tensor, patch: tuple[int, int]) -> Tensor:
-    """How much one patch attends to every patch, averaged over heads, as in the paper's Fig. 1.
+def patch_attention(vit: VisionTransformer, image: Tensor, patches: Sequence[Patch]) -> Tensor:
+    """How much some patches attend to every patch, averaged over heads, as in the paper's Fig. 1.
 
     Args:
         vit: A trunk, in evaluation mode.
         image: (3, H, W), normalised.
-        patch: Row and column of the asking patch.
+        patches: The asking patches.
 
     Returns:
-        (rows, columns); the sum is 1 for a trunk without [CLS], and less by what [CLS] gets.
+        (asking patches, rows, columns); the sum of each map is 1 for a trunk without [CLS] and
+        registers, and less by what those get.
     """
     rows, columns = vit.grid(image)
-    weights = attention(vit, image[None])[0].mean(dim=0)
     prefix = vit.num_prefix_tokens
-    asking = prefix + patch[0] * columns + patch[1]
-    return weights[asking, prefix:].reshape(rows, columns)
-
-
-@torch.no_grad()
-def patch_similarity(vit: VisionTransformer, image: Tensor, patch: tuple[int, int]) -> Tensor:
-    """Cosine similarity of one patch's last token to every patch's: (rows, columns) in [-1, 1]."""
-    rows, columns = vit.grid(image)
-    tokens = F.normalize(vit(image[None])[0, vit.num_prefix_tokens :], dim=-1)
-    return (tokens @ tokens[patch[0] * columns + patch[1]]).reshape(rows, columns)
+    asking = [prefix + row * columns + column for row, column in patches]
+    weights = attention(vit, image[None])[0, :, asking, prefix:].mean(dim=0)
+    return weights.unflatten(1, (rows, columns))
 
 
 def top_share(values: Tensor, share: float = 0.1) -> Tensor:

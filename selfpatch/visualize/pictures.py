@@ -4,7 +4,6 @@ import colorsys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
@@ -32,7 +31,7 @@ def distinct_colors(count: int) -> list[Color]:
 
 
 def heat(image: Image.Image, values: Tensor, patch: tuple[int, int] | None = None) -> Image.Image:
-    """Lay a map over an image, least to greatest from dark to yellow.
+    """Lay a map over an image, least to greatest from dark to yellow (matplotlib's inferno).
 
     Args:
         image: The picture.
@@ -62,14 +61,19 @@ def highlight(
 
 
 def frame_patch(image: Image.Image, patch: tuple[int, int], grid: tuple[int, ...]) -> Image.Image:
-    """Draw a frame around one patch of a grid (rows, columns)."""
+    """Draw a frame around one patch of a grid (rows, columns): red, with white outside."""
     height, width = image.height / grid[0], image.width / grid[1]
     row, column = patch
-    box = [column * width, row * height, (column + 1) * width - 1, (row + 1) * height - 1]
     drawn = image.copy()
-    stroke = max(2, round(min(height, width) / 8))
-    ImageDraw.Draw(drawn).rectangle(box, outline=(255, 255, 255), width=stroke + 1)
-    ImageDraw.Draw(drawn).rectangle(box, outline=(230, 40, 40), width=stroke)
+    pen, stroke = ImageDraw.Draw(drawn), max(2, round(max(image.size) / 120))
+    for out, color in ((stroke + max(1, stroke // 2), (255, 255, 255)), (stroke, (230, 40, 40))):
+        box = (
+            column * width - out,
+            row * height - out,
+            (column + 1) * width - 1 + out,
+            (row + 1) * height - 1 + out,
+        )
+        pen.rectangle(box, outline=color, width=out)
     return drawn
 
 
@@ -135,49 +139,3 @@ def draw_instances(
         pen.rectangle([x + shift, y, text[2] + shift + 4, text[3] + 3], fill=color)
         pen.text((x + shift + 2, y), labels[number], fill=(255, 255, 255), font=font)
     return drawn
-
-
-def strip(images: Sequence[Image.Image], height: int = 160, gap: int = 4) -> Image.Image:
-    """Set images side by side at one height."""
-    scaled = [
-        image.resize((round(image.width * height / image.height), height)) for image in images
-    ]
-    width = sum(image.width for image in scaled) + gap * (len(scaled) - 1)
-    canvas = Image.new("RGB", (width, height), (255, 255, 255))
-    left = 0
-    for image in scaled:
-        canvas.paste(image, (left, 0))
-        left += image.width + gap
-    return canvas
-
-
-def video_strip(
-    frames: Sequence[Image.Image], masks: Sequence[np.ndarray], height: int = 140
-) -> Image.Image:
-    """Frames with their objects' masks (H, W; 0 = background, k = object k) side by side."""
-    painted = []
-    for frame, mask in zip(frames, masks, strict=True):
-        colors = {k: COLORS[(k - 1) % len(COLORS)] for k in range(1, int(mask.max(initial=0)) + 1)}
-        painted.append(paint_labels(frame, mask, colors, 0.6))
-    return strip(painted, height)
-
-
-def to_input(image: Image.Image, patch_size: int, long_side: int) -> tuple[Image.Image, Tensor]:
-    """Scale an image to whole patches and normalise it as pretraining does.
-
-    Args:
-        image: Any RGB image.
-        patch_size: Patch size of the trunk, in pixels.
-        long_side: Long side of the result, about, in pixels.
-
-    Returns:
-        The scaled image, and (3, H, W) for the trunk.
-    """
-    factor = long_side / max(image.size)
-    width, height = (
-        max(patch_size, round(side * factor / patch_size) * patch_size) for side in image.size
-    )
-    scaled = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-    pixels = torch.from_numpy(np.asarray(scaled).copy()).permute(2, 0, 1) / 255
-    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    return scaled, (pixels - mean[:, None, None]) / std[:, None, None]

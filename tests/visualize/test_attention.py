@@ -6,14 +6,18 @@ import pytest
 import torch
 
 from selfpatch.models.vit import VisionTransformer
-from selfpatch.visualize.attention import attention, patch_attention, patch_similarity, top_share
+from selfpatch.visualize.attention import attention, patch_attention, top_share
 
 
-@pytest.fixture(params=[False, True], ids=["without [CLS]", "with [CLS]"])
+@pytest.fixture(
+    params=[(False, 0), (True, 0), (True, 2)], ids=["patches alone", "[CLS]", "[CLS] and registers"]
+)
 def vit(request) -> VisionTransformer:
+    class_token, num_registers = request.param
     return VisionTransformer(
-        embed_dim=24, depth=3, num_heads=3, patch_size=8, image_size=32, class_token=request.param
-    ).eval()
+        embed_dim=24, depth=3, num_heads=3, patch_size=8, image_size=32,
+        class_token=class_token, num_registers=num_registers,
+    ).eval()  # fmt: skip
 
 
 def naive_attention(vit: VisionTransformer, images: torch.Tensor) -> torch.Tensor:
@@ -65,18 +69,14 @@ def test_attention_is_what_the_trunk_itself_computes(vit):
     torch.testing.assert_close(last.attn.proj(read), last.attn(last.norm1(tokens)))
 
 
-def test_patch_attention_is_the_row_of_that_patch(vit):
+def test_patch_attention_is_the_rows_of_those_patches(vit):
     image = torch.randn(3, 24, 40)
     prefix = vit.num_prefix_tokens
-    expected = attention(vit, image[None])[0].mean(0)[prefix + 1 * 5 + 3, prefix:]
-    torch.testing.assert_close(patch_attention(vit, image, (1, 3)).flatten(), expected)
-
-
-def test_a_patch_resembles_itself_most(vit):
-    similarity = patch_similarity(vit, torch.randn(3, 24, 40), (2, 4))
-    assert similarity.shape == (3, 5)
-    assert similarity[2, 4].item() == pytest.approx(1.0, abs=1e-5)
-    assert similarity.max().item() <= 1 + 1e-5
+    found = patch_attention(vit, image, [(1, 3), (0, 0)])
+    mean = attention(vit, image[None])[0].mean(0)
+    assert found.shape == (2, 3, 5)
+    torch.testing.assert_close(found[0].flatten(), mean[prefix + 1 * 5 + 3, prefix:])
+    torch.testing.assert_close(found[1].flatten(), mean[prefix, prefix:])
 
 
 def test_top_share_keeps_the_tenth_with_the_highest_values():

@@ -7,13 +7,11 @@ from PIL import Image
 from selfpatch.visualize.pictures import (
     distinct_colors,
     draw_instances,
+    frame_patch,
     heat,
     highlight,
     paint_labels,
     paint_objects,
-    strip,
-    to_input,
-    video_strip,
 )
 
 PICTURE = Image.fromarray(np.full((40, 60, 3), 100, np.uint8))
@@ -59,14 +57,9 @@ def test_a_hundred_colours_are_all_different():
     assert len(set(distinct_colors(100))) == 100
 
 
-def test_a_strip_sets_images_side_by_side():
-    assert strip([PICTURE, PICTURE], height=20, gap=4).size == (64, 20)
-    masks = [np.zeros((40, 60), np.uint8), np.full((40, 60), 2, np.uint8)]
-    assert video_strip([PICTURE, PICTURE], masks, height=40).size == (124, 40)
-
-
-def test_input_has_whole_patches_and_imagenets_normalisation():
-    scaled, tensor = to_input(Image.new("RGB", (100, 50), (124, 116, 104)), 16, 96)
-    assert scaled.size == (96, 48)
-    assert tensor.shape == (3, 48, 96)
-    assert tensor.abs().max() < 0.02
+def test_a_frame_lies_around_its_patch():
+    drawn = np.asarray(frame_patch(PICTURE, (1, 2), (4, 6)))  # rows 10-19, columns 20-29
+    assert (drawn[10:20, 20:30] == 100).all()
+    assert drawn[9, 25].tolist() == drawn[15, 30].tolist() == [230, 40, 40]
+    assert drawn[7, 25].tolist() == [255, 255, 255]
+    assert (drawn[:5] == 100).all()

@@ -1,0 +1,1 @@
+"""Results, runs and backbones -> pages to look at."""
