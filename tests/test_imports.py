@@ -19,7 +19,8 @@ FLOORS = (
     {"objectives", "check", "visualize", "backbones", "probes"},
     {"results"},
     {"report"},
-    {"engine", "hosts", "demo", "bench"},
+    {"engine", "hosts", "demo"},
+    {"bench"},
     {"commands"},
     {"cli"},
 )

@@ -42,16 +42,17 @@ EOF
     pgrep -x slurmctld >/dev/null || slurmctld
     pgrep -x slurmd >/dev/null || slurmd
     for _ in $(seq 60); do
-        sinfo --noheader --states=idle 2>/dev/null | grep -q local && break
+        timeout 2 sinfo --noheader --states=idle 2>/dev/null | grep -q local && break
         sleep 1
     done
-    sinfo
+    timeout 5 sinfo
 }
 
 stop() {
-    pkill -x slurmd || true
-    pkill -x slurmctld || true
-    pkill -x munged || true
+    for name in slurmd slurmctld munged; do
+        pkill -x "$name" || true
+        while pgrep -x "$name" >/dev/null; do sleep 0.2; done
+    done
 }
 
 case "${1:-}" in

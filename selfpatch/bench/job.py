@@ -5,7 +5,9 @@ Snakemake starts ``python -m selfpatch.bench.job jobs.json RULE`` in the plan's 
 
 import contextlib
 import fcntl
+import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -16,7 +18,6 @@ from pathlib import Path
 from selfpatch.atomic import atomic_write
 from selfpatch.bench.jobs import Job, read_jobs
 from selfpatch.bench.run import visible_gpus
-from selfpatch.cli import main
 from selfpatch.parent import end_with_starter
 
 LAUNCHED: list[subprocess.Popen] = []
@@ -30,22 +31,37 @@ def run(work_dir: Path, job: Job, threads: int, folder: str) -> None:
     whose settings were others, is emptied.
     """
     redirect(work_dir / f"{job.folder}.log")
-    where = work_dir / job.folder
-    key = where / "job.key"
-    if where.exists() and not (key.is_file() and key.read_text() == job.key):
+    where = (work_dir / job.folder).resolve()
+    if where.exists() and key_of(where) != job.key:
         shutil.rmtree(where)
-    with atomic_write(key, "w") as file:
-        file.write(job.key)
+    note(where, {"key": job.key})
+    began = time.monotonic()
     os.environ.update(job.environment)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     os.chdir(folder)
     with gpus(work_dir, job.resources.gpus) as taken:
         if taken:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
-        if job.resources.processes == 1:
-            main(job.command)
-        else:
+        if job.resources.processes > 1:
             several(job)
+        else:
+            sys.argv = ["selfpatch", *job.command]
+            runpy.run_module("selfpatch", run_name="__main__", alter_sys=True)
+    note(where, {"key": job.key, "seconds": time.monotonic() - began})
+
+
+def key_of(folder: Path) -> str | None:
+    """Of which job a folder is."""
+    try:
+        return str(json.loads((folder / "job.json").read_text())["key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def note(folder: Path, facts: dict[str, object]) -> None:
+    """Write down what is known of a job."""
+    with atomic_write(folder / "job.json", "w") as file:
+        json.dump(facts, file)
 
 
 def several(job: Job) -> None:
@@ -55,13 +71,14 @@ def several(job: Job) -> None:
     options = job.command.index("--cfg-options") + 2
     if "SLURM_JOB_ID" in os.environ:
         program[options:options] = ["--launcher", "slurm"]
-        line = ["srun", "--ntasks", count, sys.executable, *program]
+        line = ["srun", "--overlap", "--ntasks", count, sys.executable, *program]
     else:
         program[options:options] = ["--launcher", "pytorch"]
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
         line = [sys.executable, *launcher, *program]
     LAUNCHED.append(subprocess.Popen(line))
-    sys.exit(LAUNCHED[0].wait())
+    if status := LAUNCHED[0].wait():
+        sys.exit(status)
 
 
 def end_launched() -> None:

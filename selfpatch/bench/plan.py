@@ -4,7 +4,8 @@ import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from selfpatch.errors import InputError
 ORIGINS = ("pretrain", "import", "file", "random")
 WORK = ("finetune", "davis", "knn")
 DATA = ("images", "coco", "ade20k", "davis", "train", "val")
+SECTIONS = ("data", "sizes", "seeds", "backbones", "tasks")
 RESOURCES = ("processes", "gpus", "memory", "minutes")
 
 
@@ -86,6 +88,7 @@ class Plan:
         backbones: What is compared.
         tasks: On what.
         sizes: How much is generated, if anything is.
+        text: What it says of itself: the comment at its top.
     """
 
     name: str
@@ -94,6 +97,7 @@ class Plan:
     backbones: tuple[Backbone, ...]
     tasks: tuple[Task, ...]
     sizes: Mapping[str, int] = field(default_factory=dict)
+    text: str = ""
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -124,7 +128,7 @@ def read_plan(path: Path, data: Mapping[str, str] | None = None) -> Plan:
             content = yaml.load(file, UniqueKeys)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is no YAML ({' '.join(str(error).split())})") from None
-    known(path, "", content, [name.name for name in fields(Plan) if name.name != "name"])
+    known(path, "", content, SECTIONS)
     for name in ("backbones", "tasks"):
         if not isinstance(content.get(name), dict) or not content[name]:
             raise InputError(f"{path} names no {name}; see `selfpatch list plans` for examples")
@@ -139,7 +143,14 @@ def read_plan(path: Path, data: Mapping[str, str] | None = None) -> Plan:
         tuple(backbones),
         tuple(tasks),
         content.get("sizes") or {},
+        comment_of(path),
     )
+
+
+def comment_of(path: Path) -> str:
+    """The comment at the top of a file, as one paragraph."""
+    lines = takewhile(lambda line: line.startswith("#"), path.read_text().splitlines())
+    return " ".join(line.lstrip("# ") for line in lines).strip()
 
 
 def known(path: Path, where: str, content: object, names: Iterable[str]) -> None:

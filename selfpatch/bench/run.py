@@ -3,14 +3,20 @@
 import importlib.util
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from selfpatch.bench.jobs import Job, write_jobs
+from selfpatch.bench.plan import Plan
 from selfpatch.errors import InputError
+from selfpatch.report.report import Command, Introduction, Sources, write_report
+from selfpatch.report.seeing import find_images
 from selfpatch.results.file import read_results
+from selfpatch.results.formats import clock, summary
+from selfpatch.results.layouts import build_tables
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 
@@ -101,22 +107,51 @@ def last_words(log: Path) -> str:
     return f"its log {log} ends with: {(named or lines or ['nothing'])[-1].strip()}"
 
 
+def write_outcome(plan: Plan, work_dir: Path, jobs: Sequence[Job]) -> None:
+    """Print the tables, and write them with curves and pictures as a page."""
+    found = [work_dir / job.output for job in jobs if job.output.endswith("results.json")]
+    results = read_results(found)
+    print(f"\n{summary(build_tables(results))}\n")
+    images = [Path(plan.data[name]) for name in ("images",) if name in plan.data]
+    images += [work_dir / "data/coco/val2017"] * ("generated" in plan.data)
+    commands = [Command(job.name, typed(job), seconds_of(work_dir, job) or 0.0) for job in jobs]
+    report = work_dir / "report.html"
+    sources = Sources(results, [work_dir], find_images(images, 2), commands)
+    write_report(report, sources, Introduction(plan.name, [plan.text] if plan.text else []))
+    print(f"report: {report}")
+
+
+def typed(job: Job) -> str:
+    """A job's command line, as one would type it."""
+    variables = "".join(f"{name}={shlex.quote(value)} " for name, value in job.environment.items())
+    return f"{variables}selfpatch {shlex.join(job.command)}"
+
+
+def seconds_of(work_dir: Path, job: Job) -> float | None:
+    """How long a finished job took; None for one that is to do."""
+    if not (work_dir / job.output).is_file():
+        return None
+    try:
+        return float(json.loads((work_dir / job.folder / "job.json").read_text())["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def listed(work_dir: Path, jobs: Sequence[Job]) -> str:
-    """The jobs, what each needs, and how long it took when it was run."""
+    """The jobs, what each needs, and how long it took or what it asks for."""
     names = {job.output: job.name for job in jobs}
     lines = []
     for job in jobs:
         needs = f" after {', '.join(names[need] for need in job.needs)}" if job.needs else ""
+        seconds = seconds_of(work_dir, job)
+        wanted = f"; took {clock(seconds)}" if seconds is not None else asked(job)
         state = "done" if (work_dir / job.output).is_file() else "to do"
-        lines.append(f"  {state:<6} {job.name}{needs}{cost(work_dir, job)}")
+        lines.append(f"  {state:<6} {job.name}{needs}{wanted}")
     return "\n".join(lines)
 
 
-def cost(work_dir: Path, job: Job) -> str:
-    """Hours that a finished job took, and what one that is to do asks for."""
-    path = work_dir / job.output
-    if path.name == "results.json" and path.is_file():
-        return f"; took {json.loads(path.read_text()).get('hours', 0):.2f} h"
+def asked(job: Job) -> str:
+    """What a job asks for."""
     wanted = job.resources
     parts = [f"{wanted.processes} processes"] * (wanted.processes > 1)
     parts += [f"{wanted.gpus} GPUs"] * (wanted.gpus > 0)

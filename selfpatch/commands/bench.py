@@ -11,6 +11,9 @@ Snakemake, which runs the jobs: `--executor slurm`, `--profile DIR`, `--retries 
 """
 
 import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from selfpatch.errors import InputError
@@ -39,32 +42,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run everything, print the tables and write the report."""
-    import json
-    from dataclasses import asdict
+    stated = {name: getattr(args, name) for name in RESOURCES}
+    data = folders(args.data)
+    compare(
+        args.plan, args.work_dir, data, stated, args.jobs, args.dry_run, args.json, args.further
+    )
 
+
+def compare(
+    name: str,
+    work_dir: Path | None,
+    data: Mapping[str, str],
+    resources: Mapping[str, int | None] | None = None,
+    at_once: int = 2,
+    dry_run: bool = False,
+    as_json: bool = False,
+    further: Sequence[str] = (),
+) -> None:
+    """Run a plan to its tables and its report; see the command's help for the arguments."""
     from selfpatch.atomic import one_run_in
     from selfpatch.bench.jobs import jobs_of, with_resources
     from selfpatch.bench.plan import read_plan
-    from selfpatch.bench.run import listed, run_jobs
+    from selfpatch.bench.run import listed, run_jobs, write_outcome
     from selfpatch.commands.configs import find_plan
 
-    plan = read_plan(find_plan(args.plan), folders(args.data))
-    work_dir = args.work_dir or Path("work_dirs", plan.name)
-    stated = {name: getattr(args, name) for name in RESOURCES}
-    jobs = with_resources(jobs_of(plan, work_dir), stated)
-    if args.json:
+    plan = read_plan(find_plan(name), data)
+    work_dir = work_dir or Path("work_dirs", plan.name)
+    jobs = with_resources(jobs_of(plan, work_dir), resources or {})
+    if as_json:
         print(json.dumps([asdict(job) for job in jobs], indent=1))
     else:
-        print(f"{plan.name}: {len(jobs)} jobs in {work_dir}")
-    if args.dry_run:
-        if not args.json:
-            print(listed(work_dir, jobs))
+        print(f"{plan.name}: {len(jobs)} jobs in {work_dir}", flush=True)
+    if dry_run:
+        print("" if as_json else listed(work_dir, jobs))
         return
     with one_run_in(work_dir):
         if "generated" in plan.data:
             generate_data(work_dir, dict(plan.sizes))
-        run_jobs(work_dir, jobs, max(args.jobs, 1), args.further)
-    finish(work_dir, [work_dir / job.output for job in jobs])
+        run_jobs(work_dir, jobs, max(at_once, 1), further)
+    write_outcome(plan, work_dir, jobs)
 
 
 def folders(given: list[str]) -> dict[str, str]:
@@ -82,13 +98,3 @@ def generate_data(work_dir: Path, sizes: dict[str, int]) -> None:
 
     print("small data are generated, if they are not there", flush=True)
     generate(work_dir / "data", Sizes(**sizes))
-
-
-def finish(work_dir: Path, outputs: list[Path]) -> None:
-    """Print the tables, write the report."""
-    from selfpatch.results.file import read_results
-    from selfpatch.results.formats import summary
-    from selfpatch.results.layouts import build_tables
-
-    results = [path for path in outputs if path.name == "results.json"]
-    print(f"\n{summary(build_tables(read_results(results)))}\n")
