@@ -14,7 +14,7 @@ setup: ## .venv with the locked versions; a second call takes about a second
 	@sh tools/setup.sh
 
 demo: setup ## the whole path on small data; DATA=DIR takes the real data there
-	$(BIN)/selfpatch demo $(if $(DATA),--data "$(DATA)") $(if $(SCALE),--scale $(SCALE))
+	$(BIN)/selfpatch demo $(if $(DATA),--data "$(DATA)")
 
 test: setup ## the whole test suite
 	$(PYTEST)
