@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import textwrap
 import time
 
 from selfpatch.bench.jobs import Job
@@ -24,6 +25,7 @@ class Progress(logging.Handler):
         self.names = {job.rule: job.name for job in jobs}
         self.running: dict[int, tuple[str, float]] = {}
         """Number of a job -> its name, and when it began."""
+        self.some_failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, if it is of a job."""
@@ -33,13 +35,19 @@ class Progress(logging.Handler):
             self.running[number] = (name, time.monotonic())
             print(f"  start  {name}", flush=True)
         elif number in self.running and event in ENDS:
-            self.end(number, ENDS[event])
-        elif event == "error":  # of Snakemake itself, such as a cluster that refuses a job
-            print(f"  {record.getMessage().strip().splitlines()[-1]}", file=sys.stderr, flush=True)
+            self.end(number, ENDS[event], str(facts.get("rule_msg") or ""))
+        elif event == "error" and not self.some_failed:  # of Snakemake itself
+            print(f"  snakemake: {one_line(record.getMessage())}", file=sys.stderr, flush=True)
 
-    def end(self, number: int, how: str) -> None:
-        """Print the end of a job."""
+    def end(self, number: int, how: str, reason: str) -> None:
+        """Print the end of a job, and what a cluster says of one that it refuses."""
         name, began = self.running.pop(number)
-        seconds = clock(time.monotonic() - began)
+        self.some_failed |= how != "done"
         left = f"; {len(self.running)} running" if self.running else ""
-        print(f"  {how:<6} {name} in {seconds}{left}", flush=True)
+        text = f"  {how:<6} {name} in {clock(time.monotonic() - began)}{left}"
+        print(f"{text}: {one_line(reason)}" if reason else text, flush=True)
+
+
+def one_line(text: str) -> str:
+    """The beginning of a message, on one line."""
+    return textwrap.shorten(text, 240, placeholder=" ...")

@@ -3,20 +3,15 @@
 import importlib.util
 import json
 import os
-import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from selfpatch.bench.jobs import Job, write_jobs
-from selfpatch.bench.plan import Plan
 from selfpatch.errors import InputError
-from selfpatch.report.report import Command, Introduction, Sources, write_report
-from selfpatch.report.seeing import find_images
 from selfpatch.results.file import read_results
-from selfpatch.results.formats import clock, summary
-from selfpatch.results.layouts import build_tables
+from selfpatch.results.formats import clock
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 
@@ -105,26 +100,6 @@ def last_words(log: Path) -> str:
         return f"it left no log {log}"
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return f"its log {log} ends with: {(named or lines or ['nothing'])[-1].strip()}"
-
-
-def write_outcome(plan: Plan, work_dir: Path, jobs: Sequence[Job]) -> None:
-    """Print the tables, and write them with curves and pictures as a page."""
-    found = [work_dir / job.output for job in jobs if job.output.endswith("results.json")]
-    results = read_results(found)
-    print(f"\n{summary(build_tables(results))}\n")
-    images = [Path(plan.data[name]) for name in ("images",) if name in plan.data]
-    images += [work_dir / "data/coco/val2017"] * ("generated" in plan.data)
-    commands = [Command(job.name, typed(job), seconds_of(work_dir, job) or 0.0) for job in jobs]
-    report = work_dir / "report.html"
-    sources = Sources(results, [work_dir], find_images(images, 2), commands)
-    write_report(report, sources, Introduction(plan.name, [plan.text] if plan.text else []))
-    print(f"report: {report}")
-
-
-def typed(job: Job) -> str:
-    """A job's command line, as one would type it."""
-    variables = "".join(f"{name}={shlex.quote(value)} " for name, value in job.environment.items())
-    return f"{variables}selfpatch {shlex.join(job.command)}"
 
 
 def seconds_of(work_dir: Path, job: Job) -> float | None:

@@ -63,7 +63,7 @@ def compare(
     from selfpatch.atomic import one_run_in
     from selfpatch.bench.jobs import jobs_of, with_resources
     from selfpatch.bench.plan import read_plan
-    from selfpatch.bench.run import listed, run_jobs, write_outcome
+    from selfpatch.bench.run import listed, run_jobs
     from selfpatch.commands.configs import find_plan
 
     plan = read_plan(find_plan(name), data)
@@ -80,6 +80,8 @@ def compare(
         if "generated" in plan.data:
             generate_data(work_dir, dict(plan.sizes))
         run_jobs(work_dir, jobs, max(at_once, 1), further)
+    from selfpatch.bench.outcome import write_outcome  # which draws, and needs what draws
+
     write_outcome(plan, work_dir, jobs)
 
 

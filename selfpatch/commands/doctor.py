@@ -62,9 +62,7 @@ def devices() -> Iterator[Fact]:
     import torch
 
     gpus = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-    without = (
-        "" if gpus else "no GPU is seen: everything runs, pretraining at full size takes weeks"
-    )
+    without = "" if gpus else "all runs, but a pretraining at full size would take months"
     yield Fact("GPUs", ", ".join(gpus) or "none", without)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
