@@ -8,6 +8,7 @@ Examples:
 """
 
 import argparse
+import json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--network", choices=["teacher", "student"], default="teacher", help="of a training"
     )
     parser.add_argument("--seed", type=int, default=0, help="of random weights")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(args: argparse.Namespace) -> None:
@@ -37,16 +39,21 @@ def run(args: argparse.Namespace) -> None:
         state, info = random_backbone(args.checkpoint.removeprefix("random:"), args.seed)
     else:
         state, info = read_backbone(args.checkpoint, args.network)
+    said = []
     if args.format == "timm":
         export_timm(args.out, state, info)
-        print(f'timm.create_model("local-dir:{args.out}", pretrained=True)')
-        print(f'torch.hub.load("{args.out}", "backbone", source="local")')
+        said.append(f'timm.create_model("local-dir:{args.out}", pretrained=True)')
+        said.append(f'torch.hub.load("{args.out}", "backbone", source="local")')
     elif args.format == "onnx":
         difference = export_onnx(args.out, trunk_of(info, state), info)
-        print(f"onnxruntime differs by at most {difference:.1e} of the largest value")
+        said.append(f"onnxruntime differs by at most {difference:.1e} of the largest value")
     elif not args.out.endswith(".safetensors"):
         raise InputError(f"{args.out} does not end in .safetensors, as a backbone file must")
     else:
         info = save_backbone(args.out, state, info)
+    if args.json:
+        print(json.dumps({"out": args.out, "backbone": info.described()}))
+        return
+    print(*said, sep="\n", end="\n" if said else "")
     size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
     print(f"{args.out}: {info.method}, fingerprint {info.fingerprint[:12]}\n{size}")

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
         args.k,
         args.temperature,
         num_workers=args.workers,
+        show_progress=True,
     )
     if args.json:
         facts = {"knn_top1": accuracy, "images": len(queries), "bank": len(bank)}

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from selfpatch.data.labelled import LabelledImages
 
@@ -19,6 +20,7 @@ def knn_accuracy(
     temperature: float = 0.07,
     batch_size: int = 64,
     num_workers: int = 0,
+    show_progress: bool = False,
 ) -> float:
     """Top-1 accuracy of the weighted nearest neighbours, DINO's protocol, in percent.
 
@@ -30,11 +32,13 @@ def knn_accuracy(
         temperature: Temperature of the votes.
         batch_size: Images per forward pass.
         num_workers: Processes that read images.
+        show_progress: Whether a terminal gets a bar.
     """
 
     def features(images: LabelledImages) -> tuple[Tensor, Tensor]:
         loader = DataLoader(images, batch_size, num_workers=num_workers)
-        found = [(F.normalize(summaries(batch), dim=-1), label) for batch, label in loader]
+        batches = tqdm(loader, "images", unit="batch", disable=None if show_progress else True)
+        found = [(F.normalize(summaries(batch), dim=-1), label) for batch, label in batches]
         vectors, labels = map(torch.cat, zip(*found, strict=True))
         return vectors, labels.to(vectors.device)
 
