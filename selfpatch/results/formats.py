@@ -1,6 +1,5 @@
-"""Tables -> text, Markdown, LaTeX, HTML: for people."""
+"""Tables -> text, Markdown, LaTeX: for people."""
 
-import html
 import re
 import textwrap
 from collections.abc import Sequence
@@ -210,22 +209,3 @@ def typeset(text: str) -> str:
 def commented(text: str) -> str:
     """A line that LaTeX does not read."""
     return f"% {text}"
-
-
-def to_html(tables: Tables) -> str:
-    """A ``<table>`` each with its notes, for a page that brings its own style."""
-    parts = []
-    for table in tables.tables:
-        grid = grid_of(table)
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in grid.header)
-        body = ""
-        for line in grid.lines:
-            body += "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line.cells)
-            body += "</tr>\n"
-        listed = grid.notes + grid.sources
-        notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in listed)
-        parts.append(
-            f"<h3>{html.escape(printable(table.title))}</h3><table class='results'><thead><tr>"
-            f"{head}</tr></thead>\n<tbody>{body}</tbody></table>\n{notes}"
-        )
-    return "".join((*parts, *(f"<p class='note'>{html.escape(n)}</p>" for n in legend(tables))))

@@ -45,7 +45,7 @@ from selfpatch.errors import REMEDIES, InputError, config_errors_as_sentences
 from selfpatch.models.trunks import build_trunk
 from selfpatch.results.facts import to_csv, to_json
 from selfpatch.results.file import read_results
-from selfpatch.results.formats import to_html, to_latex, to_markdown, to_text
+from selfpatch.results.formats import to_latex, to_markdown, to_text
 from selfpatch.results.layouts import build_tables
 from selfpatch.results.scalars import read_scalars
 from selfpatch.results.settings import flat
@@ -213,7 +213,7 @@ def test_results(folder, chance):
         path.write_bytes(bytes_of(text.encode(), chance) if number else text.encode())
     with bounds():
         tables = build_tables(read_results([folder / "results"]))
-        for write in (to_text, to_markdown, to_latex, to_csv, to_json, to_html):
+        for write in (to_text, to_markdown, to_latex, to_csv, to_json):
             write(tables).encode()
 
 

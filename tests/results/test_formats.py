@@ -12,7 +12,6 @@ from selfpatch.results.facts import to_csv, to_json
 from selfpatch.results.file import Result
 from selfpatch.results.formats import (
     LINE_WIDTH,
-    to_html,
     to_latex,
     to_markdown,
     to_text,
@@ -25,7 +24,7 @@ from selfpatch.results.settings import flat
 from selfpatch.results.table import Tables
 from tests.results.made import backbone, full_scale, in_files, recipe_of, result
 
-FORMATS = (to_text, to_markdown, to_latex, to_csv, to_json, to_html)
+FORMATS = (to_text, to_markdown, to_latex, to_csv, to_json)
 
 
 def tables(results: Iterable[Result], layout: str = "all") -> Tables:
@@ -196,7 +195,6 @@ def test_names_from_files_break_nothing(write):
     text.encode()
     assert "\N{ESC}" not in text
     assert "\\ud800" not in text or write is to_json
-    assert "<m>" not in text or write is not to_html
 
 
 # LaTeX, of which none need be installed
