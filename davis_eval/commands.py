@@ -101,10 +101,10 @@ def add_settings(
             more["nargs"], default = "+", [default]
         parser.add_argument(name, type=kind, default=default, help=text, **more)
 
-    add("--tokens", str, reading.tokens, "of which output", choices=TOKENS)
+    add("--tokens", str, reading.tokens, "which output is compared", choices=TOKENS)
     add("--layer", int, reading.layer, "block of a ViT, stage of a Swin or ResNet; the last one")
     add("--short-side", int, reading.short_side, "pixels of a frame's short side")
-    add("--context-frames", int, propagation.context_frames, "frames before, beside the first")
+    add("--context-frames", int, propagation.context_frames, "frames before, besides the first")
     add("--radius", int, propagation.radius, "how far a patch looks, in patches")
     add("--top-k", int, propagation.top_k, "most similar patches that count")
     add("--temperature", float, propagation.temperature, "of their softmax")

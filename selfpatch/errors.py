@@ -5,10 +5,12 @@ import errno
 import inspect
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 class InputError(Exception):
@@ -23,12 +25,21 @@ def exit_with_sentence() -> Iterator[None]:
     that closes the pipe, as ``head`` does, ends the command without a word. Programs import what
     takes long within it, so that Ctrl-C is answered at any moment.
     """
+    interrupts = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        interrupts.append(number)
+        signal.default_int_handler(number, frame)
+
+    # torch swallows Ctrl-C while it is imported, and stumbles over what is not there then.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
     try:
         yield
     except SystemExit:
         raise
     except BaseException as error:
-        raise SystemExit(told(error)) from None
+        raise SystemExit(told(KeyboardInterrupt() if interrupts else error)) from None
 
 
 def told(error: BaseException) -> int:

@@ -51,7 +51,7 @@ def test_defaults_that_are_values_are_shown(capsys):
 def test_configs_are_listed_and_found_by_name(capsys):
     main(["list", "configs", "--json"])
     listed = json.loads(capsys.readouterr().out)["configs"]
-    assert listed["demo_dino"].startswith("pretrain: DINO at the size of a demo")
+    assert listed["demo_dino"].startswith("pretrain: Plain DINO at the size of a demo")
     main(["list", "plans"])
     assert "paper's detection table" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:

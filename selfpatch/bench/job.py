@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfpatch.atomic import atomic_write
-from selfpatch.bench.jobs import Job, read_jobs
+from selfpatch.bench.jobs import Job, facts_of, key_now, read_jobs
 from selfpatch.bench.run import visible_gpus
 from selfpatch.parent import end_with_starter
 
@@ -28,34 +28,33 @@ def run(work_dir: Path, job: Job, threads: int, folder: str) -> None:
     """Be the command of a job.
 
     A folder that an earlier attempt of the same job has left is gone on from; one of another job,
-    whose settings were others, is emptied.
+    whose settings or backbone were others, is emptied. An attempt that is still at work, as on a
+    cluster whose ``bench`` was killed, is waited for.
     """
     redirect(work_dir / f"{job.folder}.log")
-    where = (work_dir / job.folder).resolve()
-    if where.exists() and key_of(where) != job.key:
-        shutil.rmtree(where)
-    note(where, {"key": job.key})
-    began = time.monotonic()
-    os.environ.update(job.environment)
-    os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    os.chdir(folder)
-    with gpus(work_dir, job.resources.gpus) as taken:
-        if taken:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
-        if job.resources.processes > 1:
-            several(job)
-        else:
-            sys.argv = ["selfpatch", *job.command]
-            runpy.run_module("selfpatch", run_name="__main__", alter_sys=True)
-    note(where, {"key": job.key, "seconds": time.monotonic() - began})
-
-
-def key_of(folder: Path) -> str | None:
-    """Of which job a folder is."""
-    try:
-        return str(json.loads((folder / "job.json").read_text())["key"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    with open(work_dir / f"{job.folder}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        where, key = (work_dir / job.folder).resolve(), key_now(work_dir, job)
+        if where.exists() and facts_of(where).get("key") != key:
+            shutil.rmtree(where)
+        before = float(facts_of(where).get("seconds") or 0)
+        note(where, {"key": key, "seconds": before})
+        began = time.monotonic()
+        threads = max((job.resources.cpus or threads) // job.resources.processes, 1)
+        os.environ.update(job.environment)
+        os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        os.chdir(folder)
+        try:
+            with gpus(work_dir, job.resources.gpus) as taken:
+                if taken:
+                    os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+                if job.resources.processes > 1:
+                    several(job, lock.fileno())
+                else:
+                    sys.argv = ["selfpatch", *job.command]
+                    runpy.run_module("selfpatch", run_name="__main__", alter_sys=True)
+        finally:
+            note(where, {"key": key, "seconds": before + time.monotonic() - began})
 
 
 def note(folder: Path, facts: dict[str, object]) -> None:
@@ -64,19 +63,22 @@ def note(folder: Path, facts: dict[str, object]) -> None:
         json.dump(facts, file)
 
 
-def several(job: Job) -> None:
-    """Start the processes of a job, and wait for their end."""
+def several(job: Job, lock: int) -> None:
+    """Start the processes of a job, which hold its lock as well, and wait for their end."""
     count = str(job.resources.processes)
     program = ["-m", "selfpatch", *job.command]
     options = job.command.index("--cfg-options") + 2
     if "SLURM_JOB_ID" in os.environ:
         program[options:options] = ["--launcher", "slurm"]
+        # mmengine's own default is one for all jobs of a node.
+        port = 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000
+        os.environ.setdefault("MASTER_PORT", str(port))
         line = ["srun", "--overlap", "--ntasks", count, sys.executable, *program]
     else:
         program[options:options] = ["--launcher", "pytorch"]
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", count]
         line = [sys.executable, *launcher, *program]
-    LAUNCHED.append(subprocess.Popen(line))
+    LAUNCHED.append(subprocess.Popen(line, pass_fds=[lock]))
     if status := LAUNCHED[0].wait():
         sys.exit(status)
 

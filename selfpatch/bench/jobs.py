@@ -8,6 +8,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import safetensors
+
 from selfpatch.atomic import atomic_write
 from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of
 from selfpatch.errors import InputError
@@ -63,6 +65,11 @@ def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
     return jobs
 
 
+def own_file(config: str) -> list[Path]:
+    """A config that is a file of the user's own; what it is derived from is not looked at."""
+    return [Path(config)] if Path(config).is_file() else []
+
+
 def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> list[Job]:
     """The jobs with other resources than the plan's; processes are those of trainings."""
     given = {name: value for name, value in stated.items() if value is not None}
@@ -86,15 +93,17 @@ def backbone_job(plan: Plan, backbone: Backbone, seed: int | None, work_dir: Pat
     if backbone.origin == "import":
         command = ["import", backbone.source, out, *flags(backbone.options)]
         return job(f"import {name}", command, folder, "backbone.safetensors", backbone.resources,
-                   given=[Path(backbone.source)])  # fmt: skip
+                   work_dir, given=[Path(backbone.source)])  # fmt: skip
     if backbone.origin == "random":
         command = ["export", f"random:{backbone.source}", out, "--seed", str(seed)]
-        return job(f"draw {name}", command, folder, "backbone.safetensors", backbone.resources)
+        return job(f"draw {name}", command, folder, "backbone.safetensors", backbone.resources,
+                   work_dir)  # fmt: skip
     data = root(plan, "images", f"the backbone {backbone.name!r}", work_dir)
     command = ["pretrain", backbone.source, "--data", data, "--work-dir", str(where), "--resume"]
     settings = {"randomness.seed": seed, **backbone.options}
     command += ["--cfg-options", *assigned(settings)]
-    return job(f"pretrain {name}", command, folder, "backbone.safetensors", backbone.resources)
+    return job(f"pretrain {name}", command, folder, "backbone.safetensors", backbone.resources,
+               work_dir, given=own_file(backbone.source))  # fmt: skip
 
 
 def task_jobs(
@@ -124,8 +133,9 @@ def task_jobs(
             folder,
             "results.json",
             task.resources,
+            work_dir,
             needs=[made.output] if made else [],
-            given=given,
+            given=[*given, *own_file(task.source)],
             environment=environment,
         )
 
@@ -179,18 +189,54 @@ def job(
     folder: str,
     output: str,
     resources: Resources,
+    work_dir: Path,
     needs: list[str] | None = None,
     given: list[Path] | None = None,
     environment: dict[str, str] | None = None,
 ) -> Job:
-    """A job with its rule's name and its key."""
-    rule = "".join(c if c.isalnum() else "_" for c in folder)
-    found = hashlib.sha256(json.dumps([command, environment]).encode())
+    """A job with its rule's name and its key, which is the same wherever the work dir lies."""
+    digest = hashlib.sha256(folder.encode()).hexdigest()[:8]
+    rule = "job_" + "".join(c if c.isalnum() else "_" for c in folder) + f"_{digest}"
+    text = json.dumps([command, environment]).replace(str(work_dir), ".")
+    found = hashlib.sha256(text.encode())
     for path in given or []:
         facts = path.stat()
-        found.update(f"{path.resolve()} {facts.st_size} {facts.st_mtime_ns}".encode())
-    return Job(name, f"job_{rule}", command, folder, f"{folder}/{output}", needs or [],
+        content = path.read_bytes() if facts.st_size < 2**16 else str(facts.st_mtime_ns).encode()
+        found.update(f"{path.name} {facts.st_size} ".encode() + content)
+    return Job(name, rule, command, folder, f"{folder}/{output}", needs or [],
                environment or {}, resources, found.hexdigest())  # fmt: skip
+
+
+def key_now(work_dir: Path, job: Job) -> str | None:
+    """A job's key with the weights of the backbone that it needs; None while there is none.
+
+    A task whose backbone was made anew is another one, unless the weights came out equal.
+    """
+    found = hashlib.sha256(job.key.encode())
+    for need in job.needs:
+        try:
+            with safetensors.safe_open(work_dir / need, framework="np") as file:
+                found.update(json.dumps(file.metadata() or {}, sort_keys=True).encode())
+        except (OSError, safetensors.SafetensorError):
+            return None
+    return found.hexdigest()
+
+
+def is_done(work_dir: Path, job: Job) -> bool:
+    """Whether a job's output is there, made of what it would be made of now."""
+    if not (work_dir / job.output).is_file():
+        return False
+    key = key_now(work_dir, job)
+    return key is not None and key == facts_of(work_dir / job.folder).get("key")
+
+
+def facts_of(folder: Path) -> dict[str, Any]:
+    """What a job has noted in its folder: its key, and its seconds if it has ended well."""
+    try:
+        found = json.loads((folder / "job.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def below(folder: str, seed: int | None) -> str:
@@ -212,7 +258,10 @@ def flags(options: Mapping[str, Any]) -> list[str]:
     """Options of a command, ``--name value``."""
     found = []
     for name, value in options.items():
-        found += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        if value is True:
+            found.append(f"--{name}")
+        elif value not in (False, None):
+            found += [f"--{name}", str(value)]
     return found
 
 

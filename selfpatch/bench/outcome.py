@@ -18,6 +18,8 @@ def write_outcome(plan: Plan, work_dir: Path, jobs: Sequence[Job]) -> None:
     """Print the tables, and write them with curves and pictures as a page."""
     found = [work_dir / job.output for job in jobs if job.output.endswith("results.json")]
     results = read_results(found)
+    if not results:
+        return
     print(f"\n{summary(build_tables(results))}\n")
     images = [Path(plan.data[name]) for name in ("images",) if name in plan.data]
     images += [work_dir / "data/coco/val2017"] * ("generated" in plan.data)

@@ -11,13 +11,15 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from selfpatch.demo.sizes import Sizes
 from selfpatch.errors import InputError
 
 ORIGINS = ("pretrain", "import", "file", "random")
-WORK = ("finetune", "davis", "knn")
-DATA = ("images", "coco", "ade20k", "davis", "train", "val")
+WORK = ("finetune", "davis")
+DATA = ("images", "coco", "ade20k", "davis")
 SECTIONS = ("data", "sizes", "seeds", "backbones", "tasks")
-RESOURCES = ("processes", "gpus", "memory", "minutes")
+SIZES = tuple(Sizes.__dataclass_fields__)
+RESOURCES = ("processes", "gpus", "cpus", "memory", "minutes")
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,14 @@ class Resources:
     Attributes:
         processes: Processes that train together.
         gpus: GPUs, over all of them.
+        cpus: Cores of each process; 0 is this machine's share, or 4 on a cluster.
         memory: MiB; 0 is not stated.
         minutes: Time limit on a cluster; 0 is the cluster's own.
     """
 
     processes: int = 1
     gpus: int = 0
+    cpus: int = 0
     memory: int = 0
     minutes: int = 0
 
@@ -135,6 +139,10 @@ def read_plan(path: Path, data: Mapping[str, str] | None = None) -> Plan:
     tasks = [task(path, name, entry) for name, entry in content["tasks"].items()]
     names = [own.name for own in tasks]
     backbones = [backbone(path, n, entry, names) for n, entry in content["backbones"].items()]
+    sizes = content.get("sizes") or {}
+    known(path, "sizes", sizes, SIZES)
+    if wrong := [value for value in sizes.values() if type(value) is not int or value < 0]:
+        raise InputError(f"{path}: sizes has {wrong[0]!r}; give whole numbers")
     check_folders(path, [*(b.name for b in backbones), *(t.name for t in tasks)])
     return Plan(
         path.stem,
@@ -142,7 +150,7 @@ def read_plan(path: Path, data: Mapping[str, str] | None = None) -> Plan:
         seeds(path, content.get("seeds", [0])),
         tuple(backbones),
         tuple(tasks),
-        content.get("sizes") or {},
+        sizes,
         comment_of(path),
     )
 
@@ -170,6 +178,8 @@ def backbone(path: Path, name: str, entry: Any, tasks: list[str]) -> Backbone:
     where = f"the backbone {name!r}"
     known(path, where, entry, [*ORIGINS, "options", "tasks", *RESOURCES])
     wanted = entry.get("tasks", tasks)
+    if not isinstance(wanted, list):
+        raise InputError(f"{path}: tasks of {where} are {wanted!r} and no list")
     known(path, f"tasks of {where}", dict.fromkeys(wanted), tasks)
     origin = only(path, where, entry, ORIGINS)
     source = expanded(path, where, str(entry[origin]))
@@ -177,6 +187,8 @@ def backbone(path: Path, name: str, entry: Any, tasks: list[str]) -> Backbone:
         raise InputError(f"{path}: {where} is to be {source}, which does not exist")
     options = options_of(path, where, entry)
     takes = resources(path, where, entry)
+    if takes.processes > 1 and origin != "pretrain":
+        raise InputError(f"{path}: {where} has processes, and nothing is trained; leave them out")
     return Backbone(str(name), origin, source, options, takes, tuple(wanted))
 
 
@@ -187,7 +199,10 @@ def task(path: Path, name: str, entry: Any) -> Task:
     work = only(path, where, entry, WORK)
     source = str(entry[work]) if work == "finetune" else ""
     options = options_of(path, where, entry)
-    return Task(str(name), work, source, options, resources(path, where, entry))
+    takes = resources(path, where, entry)
+    if takes.processes > 1 and work != "finetune":
+        raise InputError(f"{path}: {where} has processes, and nothing is trained; see workers")
+    return Task(str(name), work, source, options, takes)
 
 
 def only(path: Path, where: str, entry: dict, names: tuple[str, ...]) -> str:
@@ -210,14 +225,14 @@ def resources(path: Path, where: str, entry: dict) -> Resources:
     """What the jobs of an entry take."""
     given = {name: entry[name] for name in RESOURCES if name in entry}
     for name, value in given.items():
-        if not isinstance(value, int) or value < (name == "processes"):
+        if type(value) is not int or value < (name == "processes"):
             raise InputError(f"{path}: {where} has {name}={value!r}; give a whole number")
     return Resources(**given)
 
 
 def seeds(path: Path, given: Any) -> tuple[int, ...]:
     """The seeds, which differ."""
-    whole = isinstance(given, list) and all(isinstance(seed, int) for seed in given)
+    whole = isinstance(given, list) and all(type(seed) is int for seed in given)
     if not whole or not given or len(set(given)) < len(given):
         raise InputError(f"{path}: seeds={given!r}; give a list of different whole numbers")
     return tuple(given)
@@ -228,14 +243,15 @@ def roots(path: Path, given: Any, own: Mapping[str, str]) -> dict[str, str]:
     if given == "generated" and not own:
         return {"generated": "generated"}
     stated = {} if given in (None, "generated") else given
-    known(path, "data", {**stated, **own}, DATA)
+    for content in (stated, own):
+        known(path, "data", content, DATA)
     written = {name: expanded(path, f"data.{name}", str(v)) for name, v in stated.items()
                if name not in own}  # fmt: skip
     found = {**written, **own}
     for name, folder in found.items():
         if not Path(folder).is_dir():
             raise InputError(f"{path}: data.{name} is {folder}, which does not exist")
-    return found
+    return {name: str(Path(folder).resolve()) for name, folder in found.items()}
 
 
 def expanded(path: Path, where: str, text: str) -> str:
@@ -248,9 +264,13 @@ def expanded(path: Path, where: str, text: str) -> str:
 
 def check_folders(path: Path, names: list[str]) -> None:
     """Raise InputError where two entries would write to one folder."""
-    folders: dict[str, str] = {}
+    folders: dict[str, str] = {"backbone": "backbone"}  # where each one's own lies
     for name in names:
-        if (other := folders.setdefault(folder_of(name), name)) != name or names.count(name) > 1:
+        if (
+            (other := folders.setdefault(folder_of(name), name)) != name
+            or names.count(name) > 1
+            or name == "backbone"
+        ):
             raise InputError(f"{path}: {other!r} and {name!r} share a folder; rename one of them")
 
 

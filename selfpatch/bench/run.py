@@ -1,14 +1,13 @@
 """A plan -> results, table and report: everything that is not finished is run, by Snakemake."""
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfpatch.bench.jobs import Job, write_jobs
+from selfpatch.bench.jobs import Job, facts_of, is_done, write_jobs
 from selfpatch.errors import InputError
 from selfpatch.results.file import read_results
 from selfpatch.results.formats import clock
@@ -16,7 +15,7 @@ from selfpatch.results.formats import clock
 SNAKEFILE = Path(__file__).with_name("Snakefile")
 
 
-def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[str]) -> None:
+def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[str]) -> str:
     """Run what is not finished, and what is finished for other inputs.
 
     Args:
@@ -25,13 +24,14 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
         at_once: Jobs at a time; they share the cores of this machine.
         further: Arguments of Snakemake, such as ``--executor slurm``.
 
-    Raises:
-        InputError: Some jobs failed; names each with the end of its log.
+    Returns:
+        What did not end well: each job that failed with the end of its log; nothing if all did.
     """
     if importlib.util.find_spec("snakemake") is None:
         raise InputError("snakemake is not installed; `pip install 'selfpatch[bench]'` brings it")
     cores = len(os.sched_getaffinity(0))
-    threads = max(cores // at_once, 1)
+    on_cluster = any(name.split("=")[0] in ("--executor", "-e", "--profile") for name in further)
+    threads = 4 if on_cluster else max(cores // at_once, 1)
     work_dir.mkdir(parents=True, exist_ok=True)
     write_jobs(work_dir / "jobs.json", jobs, threads)
     remove_damaged(work_dir, jobs)
@@ -39,16 +39,22 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
     line += ["--directory", str(work_dir), "--quiet", "all", "--keep-going", "--rerun-incomplete"]
     line += ["--nolock"]  # it would stay behind a killed run; the folder's own lock does not
     line += ["--rerun-triggers", "mtime", "params", "input", "--scheduler", "greedy"]
-    on_cluster = any(name in further for name in ("--executor", "-e", "--profile"))
     line += ["--jobs", str(at_once)] if on_cluster else ["--cores", str(threads * at_once)]
     if not on_cluster:
-        line += ["--resources", f"gpus={check_gpus(jobs)}"]
-    done = subprocess.run([*line, *further], check=False)
-    failed = [job for job in jobs if not (work_dir / job.output).is_file()]
-    if failed:
-        raise InputError(said(work_dir, failed))
-    if done.returncode:
-        raise InputError(f"snakemake ended with exit status {done.returncode}, see above")
+        line += ["--resources", f"gpu={check_gpus(jobs)}"]
+    with subprocess.Popen([*line, *further]) as running:
+        try:
+            status = running.wait()
+        except KeyboardInterrupt:  # which Snakemake has got, too: it ends its jobs
+            running.wait()
+            raise
+    failed = [job for job in jobs if not is_done(work_dir, job)]
+    return said(work_dir, failed) if failed else ended_badly(status)
+
+
+def ended_badly(status: int) -> str:
+    """What is to say of Snakemake's own exit status."""
+    return f"snakemake ended with exit status {status}, see above" if status else ""
 
 
 def check_gpus(jobs: Sequence[Job]) -> int:
@@ -71,9 +77,11 @@ def visible_gpus() -> list[str]:
 
 
 def remove_damaged(work_dir: Path, jobs: Sequence[Job]) -> None:
-    """Remove results files that cannot be read, so that they are made again."""
+    """Remove what cannot be read or is of other inputs than now, so that it is made again."""
     for job in jobs:
         path = work_dir / job.output
+        if path.exists() and not is_done(work_dir, job):
+            path.unlink()
         if path.name == "results.json" and path.exists():
             try:
                 read_results([path])
@@ -104,24 +112,21 @@ def last_words(log: Path) -> str:
 
 def seconds_of(work_dir: Path, job: Job) -> float | None:
     """How long a finished job took; None for one that is to do."""
-    if not (work_dir / job.output).is_file():
-        return None
-    try:
-        return float(json.loads((work_dir / job.folder / "job.json").read_text())["seconds"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    return float(facts_of(work_dir / job.folder)["seconds"]) if is_done(work_dir, job) else None
 
 
 def listed(work_dir: Path, jobs: Sequence[Job]) -> str:
     """The jobs, what each needs, and how long it took or what it asks for."""
     names = {job.output: job.name for job in jobs}
-    lines = []
+    lines, done = [], set[str]()
     for job in jobs:
         needs = f" after {', '.join(names[need] for need in job.needs)}" if job.needs else ""
-        seconds = seconds_of(work_dir, job)
-        wanted = f"; took {clock(seconds)}" if seconds is not None else asked(job)
-        state = "done" if (work_dir / job.output).is_file() else "to do"
-        lines.append(f"  {state:<6} {job.name}{needs}{wanted}")
+        seconds = seconds_of(work_dir, job) if done.issuperset(job.needs) else None
+        if seconds is None:
+            lines.append(f"  to do  {job.name}{needs}{asked(job)}")
+        else:
+            done.add(job.output)
+            lines.append(f"  done   {job.name}{needs}; took {clock(seconds)}")
     return "\n".join(lines)
 
 

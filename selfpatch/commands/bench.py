@@ -19,10 +19,11 @@ from pathlib import Path
 from selfpatch.errors import InputError
 
 RESOURCES = {
-    "processes": "of a training",
-    "gpus": "of a job",
-    "memory": "of a job, in MiB",
-    "minutes": "of a job at most, on a cluster",
+    "processes": "processes of a training",
+    "gpus": "GPUs of a job",
+    "cpus": "cores of a process",
+    "memory": "MiB of a job",
+    "minutes": "time limit of a job on a cluster",
 }
 """What a job takes, as options."""
 
@@ -33,10 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work-dir", type=Path, help="where to write; work_dirs/<plan>")
     parser.add_argument("--jobs", type=int, default=2, help="at a time")
     for name, text in RESOURCES.items():
-        parser.add_argument(f"--{name}", type=int, metavar="N", help=f"{text}, not the plan's")
-    parser.add_argument("--data", nargs="+", default=[], metavar="NAME=DIR", help="where data lie")
+        parser.add_argument(
+            f"--{name}", type=int, metavar="N", help=f"{text}, instead of the plan's"
+        )
+    parser.add_argument(
+        "--data", nargs="+", default=[], metavar="NAME=DIR", help="images, coco, ade20k, davis"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only list the jobs")
-    parser.add_argument("--json", action="store_true", help="list the jobs as JSON; with --dry-run")
+    parser.add_argument("--json", action="store_true", help="list the jobs as JSON, and end")
     parser.set_defaults(passed_on="after --")
 
 
@@ -61,28 +66,30 @@ def compare(
 ) -> None:
     """Run a plan to its tables and its report; see the command's help for the arguments."""
     from selfpatch.atomic import one_run_in
-    from selfpatch.bench.jobs import jobs_of, with_resources
+    from selfpatch.bench.jobs import is_done, jobs_of, with_resources
     from selfpatch.bench.plan import read_plan
     from selfpatch.bench.run import listed, run_jobs
     from selfpatch.commands.configs import find_plan
 
     plan = read_plan(find_plan(name), data)
-    work_dir = work_dir or Path("work_dirs", plan.name)
+    work_dir = (work_dir or Path("work_dirs", plan.name)).resolve()
     jobs = with_resources(jobs_of(plan, work_dir), resources or {})
     if as_json:
         print(json.dumps([asdict(job) for job in jobs], indent=1))
-    else:
-        print(f"{plan.name}: {len(jobs)} jobs in {work_dir}", flush=True)
+        return
+    print(f"{plan.name}: {len(jobs)} jobs in {work_dir}", flush=True)
     if dry_run:
-        print("" if as_json else listed(work_dir, jobs))
+        print(listed(work_dir, jobs))
         return
     with one_run_in(work_dir):
         if "generated" in plan.data:
             generate_data(work_dir, dict(plan.sizes))
-        run_jobs(work_dir, jobs, max(at_once, 1), further)
+        failures = run_jobs(work_dir, jobs, max(at_once, 1), further)
     from selfpatch.bench.outcome import write_outcome  # which draws, and needs what draws
 
-    write_outcome(plan, work_dir, jobs)
+    write_outcome(plan, work_dir, [job for job in jobs if is_done(work_dir, job)])
+    if failures:
+        raise InputError(failures)
 
 
 def folders(given: list[str]) -> dict[str, str]:

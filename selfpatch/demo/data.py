@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 
 from selfpatch.demo.coco import has_hole, instances_file
 from selfpatch.demo.scenes import Rendering, Scene, Thing, draw_scene, moved, render
+from selfpatch.demo.sizes import Sizes
 from selfpatch.errors import InputError
 from selfpatch.visualize.palette import standard_palette
 
@@ -26,31 +27,6 @@ VIDEOS = {
     "beach-ball": (Scene(20, (BALL,)), [(0.004, 0.06, 0.2)], 0.01),
     "kite-and-sign": (Scene(3, (SIGN, KITE)), [(0.0, 0.0, 0.0), (0.02, -0.05, 0.03)], 0.02),
 }
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much to generate.
-
-    Attributes:
-        pretraining: Number of images.
-        coco_train: Number of training images with instances.
-        coco_val: Number of validation images with instances.
-        ade_train: Number of training pairs of image and map.
-        ade_val: Number of validation pairs.
-        frames: Frames per video.
-        height: Height of every picture, in pixels; those for pretraining are squares of half of it.
-        seed: Seed of everything random.
-    """
-
-    pretraining: int = 256
-    coco_train: int = 48
-    coco_val: int = 16
-    ade_train: int = 32
-    ade_val: int = 12
-    frames: int = 10
-    height: int = 240
-    seed: int = 0
 
 
 def generate(folder: str | os.PathLike[str], sizes: Sizes | None = None) -> Path:

@@ -101,7 +101,7 @@ def read_config(
         hooks: Configs of further hooks, such as :func:`evaluations`.
     """
     if not Path(path).is_file():
-        raise InputError(f"the config {path} does not exist; see selfpatch/configs")
+        raise InputError(f"the config {path} does not exist; see `selfpatch list configs`")
     with config_errors_as_sentences(path):
         cfg = Config.fromfile(path)
         cfg.merge_from_dict(options or {})
@@ -116,7 +116,7 @@ def read_config(
             hint = f"did you mean {close[0]}?" if close else "nothing reads it."
             raise InputError(f"{path} has the unknown setting {name!r}; {hint}")
     if lacking := [name for name in SECTIONS if not isinstance(cfg.get(name), dict)]:
-        raise InputError(f"{path} has no section {lacking[0]}; see selfpatch/configs")
+        raise InputError(f"{path} has no section {lacking[0]}; see `selfpatch list configs`")
     for name in cfg.train_dataloader:
         if name not in LOADING:
             raise InputError(

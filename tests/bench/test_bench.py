@@ -117,6 +117,24 @@ def test_what_is_finished_is_not_run_again_and_what_changed_is(plan, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_task_follows_its_backbone_and_a_moved_plan_is_not_made_anew(plan, tmp_path):
+    plan.write_text(plan.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
+    assert bench(plan).returncode == 0
+    first = json.loads(next((tmp_path / "work").rglob("results.json")).read_text())
+    plan.write_text(plan.read_text().replace("random: vit_tiny", "random: vit_small"))
+    assert "  to do  davis2017 of floor" in bench(plan, "--dry-run").stdout
+    done = bench(plan)
+    assert done.stdout.count("  start ") == 2, done.stdout + done.stderr
+    second = json.loads(next((tmp_path / "work").rglob("results.json")).read_text())
+    assert first["backbone"]["fingerprint"] != second["backbone"]["fingerprint"]
+    (tmp_path / "work").rename(tmp_path / "moved")
+    line = command(plan, "--dry-run")
+    line[line.index("--work-dir") + 1] = str(tmp_path / "moved")
+    listed = subprocess.run(line, cwd=ROOT, capture_output=True, text=True).stdout
+    assert listed.count("  done ") == 2
+
+
+@pytest.mark.slow
 def test_a_failure_leaves_the_others_running_and_is_named(plan, tmp_path):
     text = plan.read_text().replace("vit_tiny}", "vit_tiny, tasks: [davis2017]}")
     text = text.replace("tasks:\n", "  broken: {random: vit_tiny, tasks: [other]}\ntasks:\n")

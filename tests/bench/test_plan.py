@@ -66,6 +66,12 @@ def test_a_whole_plan(plan, tmp_path):
         ("random: vit_tiny", "random: vit_tiny, tasks: [davsi2017]", "did you mean davis2017?"),
         ("tasks:", "tasks: {}\nsizes:", "names no tasks"),
         ("seeds", "\tseeds", "is no YAML"),
+        ("random: vit_tiny", "random: vit_tiny, tasks: 5", "are 5 and no list"),
+        ("random: vit_tiny", "random: vit_tiny, processes: 2", "is trained; leave them out"),
+        ("davis: {},", "davis: {}, processes: 2,", "nothing is trained; see workers"),
+        ("seeds:", "sizes: {framse: 3}\nseeds:", "did you mean frames?"),
+        ("  davis: ", "  davos: ", "data has the unknown key 'davos'; did you mean davis?"),
+        ("  davis2017:", "  backbone:", "share a folder"),
     ],
 )  # fmt: skip
 def test_what_a_plan_cannot_mean_is_named(old, new, sentence, plan):

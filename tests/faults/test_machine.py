@@ -108,8 +108,8 @@ def test_a_full_disk_keeps_the_checkpoints_that_are_there(programs, images, tmp_
         "    count.append(1)\n"
         "    if len(count) < 4: return save(content, file)\n"
         "    open('/dev/full', 'wb', buffering=0).write(b'x')\n"
-        "c.torch.save = full\nsys.argv = sys.argv[1:]\n"
-        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "c.torch.save = full\nname, *sys.argv = sys.argv[2:]\nsys.argv = [name, *sys.argv]\n"
+        "runpy.run_module(name, run_name='__main__', alter_sys=True)\n"
     )
     (tmp_path / "program.py").write_text(program)
     assert "the disk is full" in said(programs.run(tmp_path / "program.py", *line))

@@ -34,7 +34,7 @@ HOSTS = {
     "mmseg": (
         "mmseg_configs/semantic-fpn_selfpatch-small_ade20k-128x128.py",
         "ade20k-semantic-fpn",
-        {"mIoU"},
+        {"mIoU", "mAcc", "aAcc"},
         ["val_dataloader.dataset.indices=2", "train_cfg.val_interval=2"],
         ["train_cfg.max_iters=2", "default_hooks.checkpoint.interval=2"],
         ["train_cfg.max_iters=4", "default_hooks.checkpoint.interval=2"],
@@ -173,7 +173,7 @@ def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, segmenter, tm
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "work/results.json").read_text())
     assert result["settings"]["test.tta_model.type"] == "SegTTAModel"
-    assert result["metrics"].keys() == {"mIoU"}
+    assert result["metrics"].keys() == {"mIoU", "mAcc", "aAcc"}
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def run(config: str, model: dict, data: str, folder: Path, iterations: int) -> l
             "lr=1e-2, warmup_epochs=0.1, freeze_last_layer_epochs=0))\n"
             "default_hooks = dict(logger=dict(interval=1))\n"
         )
-        command = [sys.executable, "selfpatch pretrain", str(path), "--data", str(images)]
+        command = [sys.executable, "-m", "selfpatch", "pretrain", str(path), "--data", str(images)]
         subprocess.run(
             [*command, "--work-dir", str(folder)],
             cwd=CONFIGS.parents[1],
