@@ -35,8 +35,11 @@ from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_
 from davis_eval.settings import Settings as RunSettings
 from davis_eval.stamps import seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo, load_features, read_file, save_backbone
+from selfpatch.bench.jobs import jobs_of
+from selfpatch.bench.plan import read_plan
 from selfpatch.check.ade20k import check_ade20k
 from selfpatch.check.coco import check_coco
+from selfpatch.commands.configs import find_plan
 from selfpatch.data.images import read_image
 from selfpatch.data.shards import open_images
 from selfpatch.demo.data import Sizes, generate
@@ -375,6 +378,18 @@ def test_configs(folder, chance):
     path.write_bytes(bytes_of(text.encode(), chance))
     with bounds(), config_errors_as_sentences(str(path)):
         read_config(str(path))
+
+
+@fuzz()
+def test_plans(folder, data, chance):
+    """As text, and read to the jobs."""
+    text = find_plan(chance.choice(["demo", "davis", "ablations", "compatibility"])).read_bytes()
+    for name in (b"IMAGENET", b"COCO", b"DAVIS"):
+        text = text.replace(b"${%s_ROOT}" % name, str(data).encode())
+    path = folder / "plan.yaml"
+    path.write_bytes(bytes_of(text.replace(b"/train", b""), chance))
+    with bounds():
+        jobs_of(read_plan(path), folder / "work")
 
 
 @fuzz(0.1)
