@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> None:
 
 def versions() -> Iterator[Fact]:
     """Python and the packages that numbers depend on."""
+    from selfpatch.results.origins import version_list
     from selfpatch.results.versions import installed_versions
 
-    found = installed_versions()
-    yield Fact("versions", ", ".join(f"{name} {value}" for name, value in found.items()))
+    yield Fact("versions", version_list(installed_versions()))
 
 
 def devices() -> Iterator[Fact]:
