@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,23 +79,29 @@ def draw_fields(root: Path, split: str, count: int) -> None:
         )
 
 
+@pytest.fixture
+def parent(host) -> Iterator[Parent]:
+    found = Parent(["selfpatch.hosts", *(f"{host}.{package}" for package in PACKAGES)])
+    yield found
+    found.close()
+
+
 @pytest.mark.parametrize(
-    ("host", "config", "short", "checkpoint", "task", "metric"),
+    ("host", "config", "short", "checkpoint", "task", "metrics"),
     [
         ("mmdet", "my_detector.py",
          ["train_cfg.max_epochs=1", "train_cfg.val_interval=1", "train_dataloader.num_workers=0"],
-         "epoch_1.pth", "my-shapes", "AP-box"),
+         "epoch_1.pth", "my-shapes", ["AP-box"]),
         ("mmseg", "my_segmenter.py",
          ["train_cfg.max_iters=2", "train_cfg.val_interval=2", "train_dataloader.num_workers=0",
           "default_hooks.checkpoint.interval=2"],
-         "iter_2.pth", "my-fields", "mIoU"),
+         "iter_2.pth", "my-fields", ["mIoU", "mAcc", "aAcc"]),
     ],
     ids=["mmdet", "mmseg"],
 )  # fmt: skip
 def test_a_model_of_ones_own_is_trained_tested_and_read_by_the_inferencers(
-    host, config, short, checkpoint, task, metric, folder
+    parent, host, config, short, checkpoint, task, metrics, folder
 ):
-    parent = Parent(["selfpatch.hosts", *(f"{host}.{package}" for package in PACKAGES)])
     work_dir = folder / "work" / host
     done = parent.run(
         "-m", "selfpatch", "finetune", config, "--work-dir", work_dir, "--cfg-options", *short,
@@ -102,7 +109,7 @@ def test_a_model_of_ones_own_is_trained_tested_and_read_by_the_inferencers(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     trained = json.loads((work_dir / "results.json").read_text())
-    assert (trained["task"], list(trained["metrics"])) == (task, [metric])
+    assert (trained["task"], list(trained["metrics"])) == (task, metrics)
     assert (trained["backbone"]["method"], trained["dataset"]["count"]) == ("mocov3", 2)
 
     (work_dir / "results.json").unlink()
@@ -127,6 +134,5 @@ def test_a_model_of_ones_own_is_trained_tested_and_read_by_the_inferencers(
         "print(model.backbone.info.method, model.backbone.info.fingerprint)\n"
     )
     done = parent.run(program, cwd=folder)
-    parent.close()
     assert done.returncode == 0, done.stderr[-3000:]
     assert f"mocov3 {tested['backbone']['fingerprint']}" in done.stdout
