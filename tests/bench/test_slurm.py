@@ -29,12 +29,13 @@ backbones:
   DINO + SelfPatch:
     pretrain: demo_selfpatch
     processes: 2
+    cpus: 1
     options:
       train_cfg.max_epochs: 1
       train_cfg.schedule.warmup_epochs: 0.5
       train_dataloader.num_workers: 1
 tasks:
-  davis2017: {davis: {}, options: {short-side: 64}}
+  davis2017: {davis: {}, options: {short-side: 64}, cpus: 1}
 """
 
 
