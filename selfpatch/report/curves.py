@@ -44,10 +44,10 @@ def draw_curves(models: Mapping[str, Sequence[Log]]) -> Figure:
         raise InputError(f"the logs hold none of {', '.join(PANELS)}; give pretraining runs")
     rows = -(-len(shown) // 2)
     figure = Figure(figsize=(9, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, 2, squeeze=False).flat
-    for axis, name in zip(axes, shown, strict=False):
+    axes = list(figure.subplots(rows, 2, squeeze=False).flat)
+    for axis, name in zip(axes[: len(shown)], shown, strict=True):
         draw_panel(axis, models, name)
-    for axis in list(axes)[len(shown) :]:
+    for axis in axes[len(shown) :]:
         axis.set_axis_off()
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False)

@@ -21,6 +21,7 @@ def test_every_seed_has_a_line_and_every_model_one_colour():
     colors = [line.get_color() for line in axis.lines]
     assert colors[0] == colors[1] == colors[2] != colors[3]
     assert not empty.lines
+    assert not empty.axison
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["DINO", "<b>"]
 
 
