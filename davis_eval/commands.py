@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from davis_eval.settings import DTYPES, LAYOUTS, PROTOCOLS, TOKENS, Propagation, Reading, Settings
+from selfpatch.cli import positive
 from selfpatch.errors import InputError
 
 WORK = {
@@ -47,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     backbone.add_argument("--weights", required=True, help="backbone file or checkpoint")
     backbone.add_argument("--device", help="such as cpu or cuda:1; a GPU where there is one")
     backbone.add_argument("--dtype", choices=DTYPES, default="float32", help="precision")
+    backbone.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(
@@ -62,7 +64,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument("--layout", choices=LAYOUTS, default="davis", help="of the folder")
     command.add_argument("--workers", type=positive, default=1, help="videos at a time")
     command.add_argument("--overwrite", action="store_true", help="also redo finished sequences")
-    command.add_argument("--dry-run", action="store_true", help="only say what would be done")
     add_settings(command)
 
     command = add("score", "score a folder of masks", davis)
@@ -117,10 +118,3 @@ def settings_of(args: argparse.Namespace) -> Settings:
         Reading(args.layer, args.tokens, args.short_side),
         args.dtype,
     )
-
-
-def positive(text: str) -> int:
-    """Read a whole number from 1 on; argparse shows the error."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return int(text)

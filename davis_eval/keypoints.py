@@ -156,7 +156,12 @@ def run(args: argparse.Namespace) -> list[str]:
     settings = resolved_settings(settings_of(args), backbone)
     values: dict[str, dict[str, float]] = {}
     failures = []
-    for name in video_names(args.jhmdb, args.split):
+    names = list(video_names(args.jhmdb, args.split))
+    print(f"{info.method} backbone {info.fingerprint[:12]}, {len(names)} videos")
+    if args.dry_run:
+        print(f"would write the joints' PCK to {args.json}, with {settings}")
+        return []
+    for name in names:
         try:
             video = read_video(args.jhmdb, name)
             found = track(backbone, video, settings)
@@ -165,8 +170,8 @@ def run(args: argparse.Namespace) -> list[str]:
         except InputError as error:
             failures.append(name)
             print(f"{name:<40} failed: {error}", file=sys.stderr)
-    names = next(iter(values.values()), {})
-    means = {name: float(np.mean([of[name] for of in values.values()])) for name in names}
+    measures = next(iter(values.values()), {})
+    means = {name: float(np.mean([of[name] for of in values.values()])) for name in measures}
     result = {**means, "backbone": asdict(info), "settings": asdict(settings), "videos": values}
     with atomic_write(args.json, "w") as file:
         json.dump(result, file, indent=1)

@@ -21,6 +21,8 @@ from selfpatch.backbones.file import load_backbone
 def run(args: argparse.Namespace) -> None:
     """Try everything, write all of it and print a table, the best first."""
     results = sweep(args)
+    if args.dry_run:
+        return
     results.sort(key=lambda result: -result["J&F-Mean"])
     with atomic_write(args.json, "w") as file:
         json.dump(results, file, indent=1)
@@ -28,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def sweep(args: argparse.Namespace) -> list[dict]:
-    """Settings and scores of every combination."""
+    """Settings and scores of every combination; none if it is only to be said how many."""
     backbone, info = load_backbone(args.weights, args.device)
     readings = [
         resolved(Reading(*values), backbone)
@@ -40,7 +42,11 @@ def sweep(args: argparse.Namespace) -> list[dict]:
     ]
     combinations = [Settings(p, r, args.dtype) for r in readings for p in propagations]
     scores: dict[Settings, dict[str, ObjectScores]] = {setting: {} for setting in combinations}
-    for name in args.sequences or read_names(args.davis):
+    names = args.sequences or read_names(args.davis)
+    print(f"{len(names)} sequences, {len(readings)} readings, {len(combinations)} combinations")
+    if args.dry_run:
+        return []
+    for name in names:
         sequence = find_sequence(args.davis, name)
         for reading in readings:
             print(f"{name}: layer {reading.layer}, {reading.tokens}, {reading.short_side} pixels")

@@ -5,15 +5,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfpatch.backbones.file import BackboneInfo, load_backbone
-    from selfpatch.models.trunks import VARIANTS, Trunk, build_trunk
+    from selfpatch.models.trunks import Trunk, build_trunk
+    from selfpatch.models.variants import VARIANTS
+
+HOMES = {
+    "BackboneInfo": "selfpatch.backbones.file",
+    "Trunk": "selfpatch.models.trunks",
+    "VARIANTS": "selfpatch.models.variants",
+    "build_trunk": "selfpatch.models.trunks",
+    "load_backbone": "selfpatch.backbones.file",
+}
+"""Name -> the module that has it."""
 
 __all__ = ["VARIANTS", "BackboneInfo", "Trunk", "build_trunk", "load_backbone"]
 
 
 def __getattr__(name: str) -> Any:
     """Import torch and timm for the names above only: a table or a check of data needs neither."""
-    if name not in __all__:
+    if name not in HOMES:
         raise AttributeError(f"module 'selfpatch' has no attribute {name!r}")
-    of_file = name in ("BackboneInfo", "load_backbone")
-    home = "selfpatch.backbones.file" if of_file else "selfpatch.models.trunks"
-    return getattr(import_module(home), name)
+    return getattr(import_module(HOMES[name]), name)

@@ -8,8 +8,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
+from typing import NoReturn
 
-from selfpatch.errors import exit_with_sentence
+from selfpatch.errors import InputError, exit_with_sentence
 
 COMMANDS = {
     "pretrain": (
@@ -96,24 +97,49 @@ class Formatter(argparse.RawDescriptionHelpFormatter):
         return f"{text} (default: %(default)s)" if shown and action.option_strings else text
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong as all else here does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError, which :func:`main` prints."""
+        raise InputError(f"{message}; see `{self.prog} --help`")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Read the command line and run; see :func:`selfpatch.errors.exit_with_sentence`."""
     with exit_with_sentence():
-        given = list(sys.argv[1:] if arguments is None else arguments)
-        parser = build_parser(given[:1])
-        cut = given.index("--") if "--" in given else len(given)
-        args, unknown = parser.parse_known_args(given[:cut])
-        passed_on = getattr(args, "passed_on", None)  # to another program: all, or what is after --
-        refused = [*unknown * (passed_on != "all"), *given[cut:] * (passed_on is None)]
-        if refused:
-            parser.error(f"unrecognized arguments: {' '.join(refused)}")
-        args.further = [*unknown, *given[cut + 1 :]]
+        args = parsed(sys.argv[1:] if arguments is None else arguments)
         args.run(args)
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """The arguments of a command, and as ``further`` those that it hands on.
+
+    Raises:
+        InputError: The command does not know one of them, or misses one.
+    """
+    given = list(arguments)
+    parser = build_parser(given[:1])
+    cut = given.index("--") if "--" in given else len(given)
+    args, unknown = parser.parse_known_args(given[:cut])
+    passed_on = getattr(args, "passed_on", None)  # to another program: all, or what is after --
+    refused = [*unknown * (passed_on != "all"), *given[cut:] * (passed_on is None)]
+    if refused:
+        parser.error(f"unrecognized arguments: {' '.join(refused)}")
+    args.further = [*unknown, *given[cut + 1 :]]
+    return args
+
+
+def positive(text: str) -> int:
+    """Read a whole number from 1 on; argparse shows the error."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return int(text)
 
 
 def build_parser(called: Sequence[str]) -> argparse.ArgumentParser:
     """The parser of all commands, in which those ``called`` know their arguments."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="selfpatch",
         description="Pretrain vision transformers on patches, and see what patches are worth.",
         epilog=EXIT_STATUS,

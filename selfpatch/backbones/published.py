@@ -2,7 +2,7 @@
 
 First the training method is recognised, which says where the trunk lies and what lies beside it;
 then the family of the trunk (:mod:`selfpatch.backbones.families`), which says how its keys are
-called here. Key names are those of the methods' own repositories, named below.
+called here. Key names are those of the methods' own repositories.
 """
 
 import re
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from selfpatch.backbones.families import FAMILIES, State
 from selfpatch.errors import InputError
-from selfpatch.models.trunks import VARIANTS
+from selfpatch.models.variants import VARIANTS
 from selfpatch.models.vit import sine_cosine_positions
 
 
@@ -25,6 +25,7 @@ class Method:
 
     Attributes:
         name: What results and tables call it.
+        origin: Repository whose checkpoints these are.
         known_by: Regular expression that this method's keys match, and those of no method below.
         prefixes: What precedes the trunk's keys -> what to put there; the first that fits.
         ignored: Regular expression -> what such keys are, which are no part of the trunk.
@@ -32,6 +33,7 @@ class Method:
     """
 
     name: str
+    origin: str
     known_by: str
     prefixes: dict[str, str] = field(default_factory=lambda: {"": ""})
     ignored: dict[str, str] = field(default_factory=dict)
@@ -48,30 +50,45 @@ BESIDE_AN_ENCODER = {
 """What lies beside the trunk in MoCo-v2 and in what builds on it."""
 
 METHODS = [
-    Method(  # SelfPatch's reference; its trunk's last norm lies in the aggregation head
+    Method(
         "dino+selfpatch",
+        "alinlab/SelfPatch",  # the trunk's last norm lies in the aggregation head
         r"ca_head\.",
         {"backbone.": "", "ca_head.norm.": "norm."},
         {r"ca_head\.(?!norm\.)": "aggregation head", r"[cp]_head\.": "projection head"},
     ),
-    Method(  # facebookresearch/moco-v3; 12 heads in its ViT-S
+    Method(
         "mocov3",
+        "facebookresearch/moco-v3",  # 12 heads in its ViT-S
         r"base_encoder\.",
         {"base_encoder.": ""},
         {r"momentum_encoder\.": "momentum encoder", r"predictor\.": "predictor"},
         {384: 12},
     ),
-    Method(  # WXinlong/DenseCL: its neck has a second, dense branch
-        "densecl", r"encoder_q\.1\.mlp2\.", {"encoder_q.0.": ""}, BESIDE_AN_ENCODER
+    Method(
+        "densecl",
+        "WXinlong/DenseCL",  # its neck has a second, dense branch
+        r"encoder_q\.1\.mlp2\.",
+        {"encoder_q.0.": ""},
+        BESIDE_AN_ENCODER,
     ),
-    Method(  # Tete-Xiao/ReSim: its encoder has a feature pyramid
-        "resim", r"encoder_q\.fpn_", {"encoder_q.": ""}, BESIDE_AN_ENCODER
+    Method(
+        "resim",
+        "Tete-Xiao/ReSim",  # its encoder has a feature pyramid
+        r"encoder_q\.fpn_",
+        {"encoder_q.": ""},
+        BESIDE_AN_ENCODER,
     ),
-    Method(  # facebookresearch/moco, and in OpenSelfSup, where the trunk is the encoder's part 0
-        "mocov2", r"encoder_q\.", {"encoder_q.0.": "", "encoder_q.": ""}, BESIDE_AN_ENCODER
+    Method(
+        "mocov2",
+        "facebookresearch/moco",  # and in OpenSelfSup, where the trunk is the encoder's part 0
+        r"encoder_q\.",
+        {"encoder_q.0.": "", "encoder_q.": ""},
+        BESIDE_AN_ENCODER,
     ),
-    Method(  # SwinTransformer/Transformer-SSL
+    Method(
         "moby",
+        "SwinTransformer/Transformer-SSL",
         r"encoder\.",
         {"encoder.": ""},
         {
@@ -81,25 +98,33 @@ METHODS = [
             r"queue": "queue",
         },
     ),
-    Method(  # facebookresearch/swav
+    Method(
         "swav",
+        "facebookresearch/swav",
         r"(projection_head|prototypes)\.",
         ignored={r"projection_head\.": "projection head", r"prototypes\.": "prototypes"},
     ),
-    Method(  # bytedance/ibot: DINO's names, and an embedding in the place of masked patches
-        "ibot", r"(backbone\.)?masked_embed$|head\.last_layer2\.", {"backbone.": "", "": ""}
+    Method(
+        "ibot",
+        "bytedance/ibot",  # DINO's names, and an embedding in the place of masked patches
+        r"(backbone\.)?masked_embed$|head\.last_layer2\.",
+        {"backbone.": "", "": ""},
     ),
-    Method("mae", r"decoder_", ignored={r"decoder_": "decoder"}),  # facebookresearch/mae
-    Method(  # facebookresearch/dinov2; timm's copy of it lacks both and could be DeiT III as well
+    Method("mae", "facebookresearch/mae", r"decoder_", ignored={r"decoder_": "decoder"}),
+    Method(
         "dinov2",
+        "facebookresearch/dinov2",  # timm's copy lacks both and could be DeiT III as well
         r"(backbone\.)?(mask_token|register_tokens)$",
         {"backbone.": "", "": ""},
         {r"(dino|ibot)_head\.": "projection head"},
     ),
-    Method(  # facebookresearch/dino
-        "dino", r"head\.(mlp|last_layer)\.", {"backbone.": "", "": ""}
+    Method(
+        "dino",
+        "facebookresearch/dino",
+        r"head\.(mlp|last_layer)\.",
+        {"backbone.": "", "": ""},
     ),
-    Method("unknown", r"", {"backbone.": "", "": ""}),
+    Method("unknown", "torchvision, timm and others", r"", {"backbone.": "", "": ""}),
 ]
 
 WRAPPERS = re.compile(r"^((module|_orig_mod|_fsdp_wrapped_module|model)\.)+")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfpatch.atomic import atomic_write
-from selfpatch.bench.jobs import Job, facts_of, key_now, read_jobs
+from selfpatch.bench.jobs import Batch, Job, facts_of, key_now, read_batch
 from selfpatch.bench.run import visible_gpus
 from selfpatch.parent import end_with_starter
 
@@ -24,7 +24,7 @@ LAUNCHED: list[subprocess.Popen] = []
 """What this process has started, to be ended with it."""
 
 
-def run(work_dir: Path, job: Job, threads: int, folder: str) -> None:
+def run(work_dir: Path, job: Job, batch: Batch) -> None:
     """Be the command of a job.
 
     A folder that an earlier attempt of the same job has left is gone on from; one of another job,
@@ -40,16 +40,16 @@ def run(work_dir: Path, job: Job, threads: int, folder: str) -> None:
         before = float(facts_of(where).get("seconds") or 0)
         note(where, {"key": key, "seconds": before})
         began = time.monotonic()
-        threads = max((job.resources.cpus or threads) // job.resources.processes, 1)
+        threads = max((job.resources.cpus or batch.threads) // job.resources.processes, 1)
         os.environ.update(job.environment)
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        os.chdir(folder)
+        os.chdir(batch.folder)
         try:
-            with gpus(work_dir, job.resources.gpus) as taken:
+            with gpus(work_dir, 0 if batch.on_cluster else job.resources.gpus) as taken:
                 if taken:
                     os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
                 if job.resources.processes > 1:
-                    several(job, lock.fileno())
+                    several(job, lock.fileno(), batch.on_cluster)
                 else:
                     sys.argv = ["selfpatch", *job.command]
                     runpy.run_module("selfpatch", run_name="__main__", alter_sys=True)
@@ -63,12 +63,12 @@ def note(folder: Path, facts: dict[str, object]) -> None:
         json.dump(facts, file)
 
 
-def several(job: Job, lock: int) -> None:
+def several(job: Job, lock: int, on_cluster: bool) -> None:
     """Start the processes of a job, which hold its lock as well, and wait for their end."""
     count = str(job.resources.processes)
     program = ["-m", "selfpatch", *job.command]
     options = job.command.index("--cfg-options") + 2
-    if "SLURM_JOB_ID" in os.environ:
+    if on_cluster:
         program[options:options] = ["--launcher", "slurm"]
         # mmengine's own default is one for all jobs of a node.
         port = 20000 + int(os.environ["SLURM_JOB_ID"]) % 20000
@@ -100,14 +100,10 @@ def redirect(log: Path) -> None:
 
 @contextlib.contextmanager
 def gpus(work_dir: Path, count: int) -> Iterator[list[str]]:
-    """Numbers of so many GPUs that no other job of this plan has; empty on a cluster.
+    """Numbers of so many GPUs that no other job of this plan has.
 
     Each is a file that is locked; the system lets go of it with the process.
     """
-    if not count or "SLURM_JOB_ID" in os.environ:
-        yield []
-        return
-    (work_dir / ".gpus").mkdir(exist_ok=True)
     with contextlib.ExitStack() as held:
         taken: list[str] = []
         while len(taken) < count:
@@ -120,6 +116,7 @@ def gpus(work_dir: Path, count: int) -> Iterator[list[str]]:
 
 def locked(work_dir: Path, number: str, held: contextlib.ExitStack) -> bool:
     """Lock a GPU's file until ``held`` is left, unless another job has it."""
+    (work_dir / ".gpus").mkdir(exist_ok=True)
     file = open(work_dir / ".gpus" / number, "w")  # noqa: SIM115 (it stays open, and locked)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -132,5 +129,5 @@ def locked(work_dir: Path, number: str, held: contextlib.ExitStack) -> bool:
 
 if __name__ == "__main__":
     end_with_starter(end_launched)
-    listed, threads, folder = read_jobs(Path(sys.argv[1]))
-    run(Path.cwd(), next(job for job in listed if job.rule == sys.argv[2]), threads, folder)
+    batch = read_batch(Path(sys.argv[1]))
+    run(Path.cwd(), next(job for job in batch.jobs if job.rule == sys.argv[2]), batch)

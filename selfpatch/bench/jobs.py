@@ -4,18 +4,19 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import safetensors
 
 from selfpatch.atomic import atomic_write
-from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of
+from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of, least
+from selfpatch.cli import parsed
+from selfpatch.commands.configs import files_of, find_config
+from selfpatch.commands.finetune import HOSTS, host_of, read_config
 from selfpatch.errors import InputError
-
-HOST_DATA = {"mmdet_configs": ("coco", "COCO_ROOT"), "mmseg_configs": ("ade20k", "ADE20K_ROOT")}
-"""Package of a config -> the data set that it is for, and the variable that says where it lies."""
+from selfpatch.models.variants import VARIANTS
 
 GENERATED = {"images": "images", "coco": "coco", "ade20k": "ade20k", "davis": "davis"}
 """Data set -> its folder below generated data."""
@@ -27,7 +28,8 @@ class Job:
 
     Attributes:
         name: What it does, for people; unique.
-        rule: The same for Snakemake.
+        kind: What it has in common with jobs of other seeds or, for a task, of other backbones.
+        rule: Its name for Snakemake.
         command: Arguments of ``selfpatch``.
         folder: Where it writes, below the work dir; emptied before a job of another key.
         output: The file that it must leave, below the work dir.
@@ -38,6 +40,7 @@ class Job:
     """
 
     name: str
+    kind: str
     rule: str
     command: list[str]
     folder: str
@@ -48,13 +51,31 @@ class Job:
     key: str = ""
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Jobs that are run together, and how.
+
+    Attributes:
+        jobs: The jobs.
+        threads: Cores of a job that does not say how many.
+        on_cluster: Whether each is submitted to a cluster, which gives it its GPUs.
+        folder: The folder in which they run, from which relative paths are meant.
+    """
+
+    jobs: list[Job]
+    threads: int
+    on_cluster: bool
+    folder: str
+
+
 def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
     """Every job of a plan, in the order in which they are listed.
 
     Raises:
-        InputError: A task or backbone needs data that the plan does not name.
+        InputError: A task or backbone needs data that the plan does not name, or a config, a
+            variant or an option that there is not.
     """
-    jobs = []
+    jobs: list[Job] = []
     for backbone in plan.backbones:
         for seed in plan.seeds if backbone.origin in ("pretrain", "random") else (None,):
             made = backbone_job(plan, backbone, seed, work_dir)
@@ -62,6 +83,11 @@ def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
             weights = str(work_dir / made.output) if made else backbone.source
             for task in (task for task in plan.tasks if task.name in backbone.tasks):
                 jobs += task_jobs(plan, task, backbone, seed, weights, made, work_dir)
+    for one in jobs:
+        try:
+            parsed(one.command)
+        except InputError as error:
+            raise InputError(f"{plan.name}: {one.name} cannot be run: {error}") from None
     return jobs
 
 
@@ -73,6 +99,9 @@ def own_file(config: str) -> list[Path]:
 def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> list[Job]:
     """The jobs with other resources than the plan's; processes are those of trainings."""
     given = {name: value for name, value in stated.items() if value is not None}
+    for name, value in given.items():
+        if value < least(name):
+            raise InputError(f"--{name} is {value}; give a whole number from {least(name)} on")
     found = []
     for job in jobs:
         trains = job.command[0] in ("pretrain", "finetune")
@@ -86,24 +115,38 @@ def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> lis
 def backbone_job(plan: Plan, backbone: Backbone, seed: int | None, work_dir: Path) -> Job | None:
     """The job that makes a backbone; none for one that is a file already."""
     folder = f"{below(folder_of(backbone.name), seed)}/backbone"
-    where = work_dir / folder
-    out, name = str(where / "backbone.safetensors"), titled(backbone.name, seed)
+    out = str(work_dir / folder / "backbone.safetensors")
+    given: list[Path] = []
     if backbone.origin == "file":
         return None
     if backbone.origin == "import":
+        verb, given = "import", [Path(backbone.source)]
         command = ["import", backbone.source, out, *flags(backbone.options)]
-        return job(f"import {name}", command, folder, "backbone.safetensors", backbone.resources,
-                   work_dir, given=[Path(backbone.source)])  # fmt: skip
-    if backbone.origin == "random":
-        command = ["export", f"random:{backbone.source}", out, "--seed", str(seed)]
-        return job(f"draw {name}", command, folder, "backbone.safetensors", backbone.resources,
-                   work_dir)  # fmt: skip
-    data = root(plan, "images", f"the backbone {backbone.name!r}", work_dir)
-    command = ["pretrain", backbone.source, "--data", data, "--work-dir", str(where), "--resume"]
-    settings = {"randomness.seed": seed, **backbone.options}
-    command += ["--cfg-options", *assigned(settings)]
-    return job(f"pretrain {name}", command, folder, "backbone.safetensors", backbone.resources,
-               work_dir, given=own_file(backbone.source))  # fmt: skip
+    elif backbone.origin == "random":
+        verb, command = "draw", ["export", f"random:{backbone.source}", out, "--seed", str(seed)]
+        if backbone.source not in VARIANTS:
+            known = ", ".join(VARIANTS)
+            raise InputError(
+                f"{plan.name}: there is no variant {backbone.source!r}; give one of {known}"
+            )
+    else:
+        verb, given = "pretrain", own_file(backbone.source)
+        find_config(backbone.source, "selfpatch.configs")  # which it does not find in vain
+        data = root(plan, "images", f"the backbone {backbone.name!r}", work_dir)
+        command = ["pretrain", backbone.source, "--data", data]
+        command += ["--work-dir", str(work_dir / folder), "--resume"]
+        settings = {"randomness.seed": seed, **backbone.options}
+        command += ["--cfg-options", *assigned(settings)]
+    return job(
+        f"{verb} {titled(backbone.name, seed)}",
+        f"{verb} {backbone.name}",
+        command,
+        folder,
+        "backbone.safetensors",
+        backbone.resources,
+        work_dir,
+        given=given,
+    )
 
 
 def task_jobs(
@@ -129,6 +172,7 @@ def task_jobs(
             command, environment = finetuning(plan, task, weights, own, folder, work_dir)
         yield job(
             f"{task.name} of {titled(backbone.name, own)}",
+            task.name,
             command,
             folder,
             "results.json",
@@ -144,34 +188,33 @@ def finetuning(
     plan: Plan, task: Task, weights: str, seed: int | None, folder: str, work_dir: Path
 ) -> tuple[list[str], dict[str, str]]:
     """The command of a fine-tuning, and its variables."""
-    package = package_of(task.source)
-    data, variable = HOST_DATA[package]
+    host = host_of_config(task.source)
+    name, variable = HOSTS[host]
     settings = {
         "model.backbone.init_cfg.checkpoint": weights,
         "randomness.seed": seed,
-        **predictions(package, work_dir / folder),
+        **predictions(host, work_dir / folder),
         **task.options,
     }
     command = ["finetune", task.source, "--work-dir", str(work_dir / folder), "--resume"]
     command += ["--cfg-options", *assigned(settings)]
-    return command, {variable: root(plan, data, f"the task {task.name!r}", work_dir)}
+    return command, {variable: root(plan, name.lower(), f"the task {task.name!r}", work_dir)}
 
 
-def predictions(package: str, folder: Path) -> dict[str, str]:
+def predictions(host: str, folder: Path) -> dict[str, str]:
     """The setting that keeps what a model finds, for the report."""
-    if package == "mmdet_configs":
+    if host == "mmdet":
         return {"val_evaluator.outfile_prefix": str(folder / "predictions")}
     return {"val_evaluator.output_dir": str(folder / "maps")}
 
 
-def package_of(config: str) -> str:
-    """Which of the hosts' packages a config's name or file is of."""
-    stem = Path(config).name.removesuffix(".py")
-    for package in HOST_DATA:
-        folders = [Path(folder) for folder in import_module(package).__path__]
-        if any((folder / f"{stem}.py").is_file() for folder in folders):
-            return package
-    raise InputError(f"the config {config} is none of the suite's; see `selfpatch list configs`")
+def host_of_config(config: str) -> str:
+    """Whose a config is, mmdet's or mmseg's; one of the user's own is read for it."""
+    path = find_config(config, *(f"{host}_configs" for host in HOSTS))
+    for host in HOSTS:
+        if Path(path) in files_of(f"{host}_configs", ".py"):
+            return host
+    return host_of(path, read_config(path, []))
 
 
 def root(plan: Plan, name: str, who: str, work_dir: Path) -> str:
@@ -185,6 +228,7 @@ def root(plan: Plan, name: str, who: str, work_dir: Path) -> str:
 
 def job(
     name: str,
+    kind: str,
     command: list[str],
     folder: str,
     output: str,
@@ -203,7 +247,7 @@ def job(
         facts = path.stat()
         content = path.read_bytes() if facts.st_size < 2**16 else str(facts.st_mtime_ns).encode()
         found.update(f"{path.name} {facts.st_size} ".encode() + content)
-    return Job(name, rule, command, folder, f"{folder}/{output}", needs or [],
+    return Job(name, kind, rule, command, folder, f"{folder}/{output}", needs or [],
                environment or {}, resources, found.hexdigest())  # fmt: skip
 
 
@@ -239,6 +283,20 @@ def facts_of(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def seconds_of(work_dir: Path, job: Job) -> float | None:
+    """How long a finished job took; None for one that is to do."""
+    return float(facts_of(work_dir / job.folder)["seconds"]) if is_done(work_dir, job) else None
+
+
+def expected_seconds(work_dir: Path, jobs: Sequence[Job]) -> dict[str, float]:
+    """Kind of job -> the median time of those that are done; the others' is not known."""
+    took: dict[str, list[float]] = {}
+    for one in jobs:
+        if (seconds := seconds_of(work_dir, one)) is not None:
+            took.setdefault(one.kind, []).append(seconds)
+    return {kind: median(times) for kind, times in took.items()}
+
+
 def below(folder: str, seed: int | None) -> str:
     """The folder of one seed."""
     return folder if seed is None else f"{folder}/seed-{seed}"
@@ -265,15 +323,14 @@ def flags(options: Mapping[str, Any]) -> list[str]:
     return found
 
 
-def write_jobs(path: Path, jobs: list[Job], threads: int) -> None:
-    """Write the jobs where Snakemake and each of them read them."""
-    content = {"folder": str(Path.cwd()), "threads": threads, "jobs": [asdict(j) for j in jobs]}
+def write_batch(path: Path, batch: Batch) -> None:
+    """Write a batch where Snakemake and each of its jobs read it."""
     with atomic_write(path, "w") as file:
-        json.dump(content, file, indent=1)
+        json.dump(asdict(batch), file, indent=1)
 
 
-def read_jobs(path: Path) -> tuple[list[Job], int, str]:
-    """The jobs, threads of each, and the folder in which they run."""
+def read_batch(path: Path) -> Batch:
+    """The inverse of :func:`write_batch`."""
     content = json.loads(path.read_text())
-    jobs = [Job(**{**j, "resources": Resources(**j["resources"])}) for j in content["jobs"]]
-    return jobs, content["threads"], content["folder"]
+    jobs = [Job(**{**j, "resources": Resources(**j["resources"])}) for j in content.pop("jobs")]
+    return Batch(jobs, **content)

@@ -4,9 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfpatch.bench.jobs import Job
+from selfpatch.bench.jobs import Job, seconds_of
 from selfpatch.bench.plan import Plan
-from selfpatch.bench.run import seconds_of
 from selfpatch.report.report import Command, Introduction, Sources, write_report
 from selfpatch.report.seeing import find_images
 from selfpatch.results.file import read_results

@@ -225,9 +225,16 @@ def resources(path: Path, where: str, entry: dict) -> Resources:
     """What the jobs of an entry take."""
     given = {name: entry[name] for name in RESOURCES if name in entry}
     for name, value in given.items():
-        if type(value) is not int or value < (name == "processes"):
-            raise InputError(f"{path}: {where} has {name}={value!r}; give a whole number")
+        if type(value) is not int or value < least(name):
+            raise InputError(
+                f"{path}: {where} has {name}={value!r}; give a whole number from {least(name)} on"
+            )
     return Resources(**given)
+
+
+def least(resource: str) -> int:
+    """The least that a job can take of one of :data:`RESOURCES`."""
+    return int(resource == "processes")
 
 
 def seeds(path: Path, given: Any) -> tuple[int, ...]:

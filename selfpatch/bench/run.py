@@ -7,12 +7,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfpatch.bench.jobs import Job, facts_of, is_done, write_jobs
+from selfpatch.bench.jobs import (
+    Batch,
+    Job,
+    expected_seconds,
+    is_done,
+    seconds_of,
+    write_batch,
+)
 from selfpatch.errors import InputError
 from selfpatch.results.file import read_results
 from selfpatch.results.formats import clock
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
+
+
+LAST_LINES = 8
+"""How much of a log is quoted that names no error."""
 
 
 def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[str]) -> str:
@@ -33,7 +44,7 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
     on_cluster = any(name.split("=")[0] in ("--executor", "-e", "--profile") for name in further)
     threads = 4 if on_cluster else max(cores // at_once, 1)
     work_dir.mkdir(parents=True, exist_ok=True)
-    write_jobs(work_dir / "jobs.json", jobs, threads)
+    write_batch(work_dir / "jobs.json", Batch(jobs, threads, on_cluster, str(Path.cwd())))
     remove_damaged(work_dir, jobs)
     line = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
     line += ["--directory", str(work_dir), "--quiet", "all", "--keep-going", "--rerun-incomplete"]
@@ -101,39 +112,48 @@ def said(work_dir: Path, failed: Sequence[Job]) -> str:
 
 
 def last_words(log: Path) -> str:
-    """The error at the end of a log, and the log's name."""
+    """The error at the end of a log, or its last lines if it names none, and the log's name."""
     try:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except FileNotFoundError:
         return f"it left no log {log}"
     named = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return f"its log {log} ends with: {(named or lines or ['nothing'])[-1].strip()}"
-
-
-def seconds_of(work_dir: Path, job: Job) -> float | None:
-    """How long a finished job took; None for one that is to do."""
-    return float(facts_of(work_dir / job.folder)["seconds"]) if is_done(work_dir, job) else None
+    if named or not lines:
+        return f"its log {log} ends with: {named[-1].strip() if named else 'nothing'}"
+    return "\n    ".join([f"its log {log} ends with:", *lines[-LAST_LINES:]]) + "\n "
 
 
 def listed(work_dir: Path, jobs: Sequence[Job]) -> str:
-    """The jobs, what each needs, and how long it took or what it asks for."""
+    """The jobs, what each needs and how long it took or will take, and what all that are left will.
+
+    A job is thought to take as long as those of its kind that are done.
+    """
     names = {job.output: job.name for job in jobs}
-    lines, done = [], set[str]()
+    expected = expected_seconds(work_dir, jobs)
+    lines, done, left = [], set[str](), list[Job]()
     for job in jobs:
         needs = f" after {', '.join(names[need] for need in job.needs)}" if job.needs else ""
         seconds = seconds_of(work_dir, job) if done.issuperset(job.needs) else None
         if seconds is None:
-            lines.append(f"  to do  {job.name}{needs}{asked(job)}")
+            left.append(job)
+            lines.append(f"  to do  {job.name}{needs}{asked(job, expected.get(job.kind))}")
         else:
             done.add(job.output)
             lines.append(f"  done   {job.name}{needs}; took {clock(seconds)}")
+    known = [expected[job.kind] for job in left if job.kind in expected]
+    if known:
+        unknown = f", and {len(left) - len(known)} jobs of unknown length" * (
+            len(known) < len(left)
+        )
+        lines.append(f"left: {clock(sum(known))} of computing{unknown}")
     return "\n".join(lines)
 
 
-def asked(job: Job) -> str:
-    """What a job asks for."""
+def asked(job: Job, seconds: float | None) -> str:
+    """What a job asks for, and how long it will take if that is known."""
     wanted = job.resources
-    parts = [f"{wanted.processes} processes"] * (wanted.processes > 1)
+    parts = [f"about {clock(seconds)}"] if seconds is not None else []
+    parts += [f"{wanted.processes} processes"] * (wanted.processes > 1)
     parts += [f"{wanted.gpus} GPUs"] * (wanted.gpus > 0)
     parts += [f"at most {wanted.minutes / 60:.1f} h"] * (wanted.minutes > 0)
     return f"; {', '.join(parts)}" if parts else ""

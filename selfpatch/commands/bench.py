@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from selfpatch.cli import positive
 from selfpatch.errors import InputError
 
 RESOURCES = {
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("plan", help="a YAML file, or a name that `selfpatch list plans` prints")
     parser.add_argument("--work-dir", type=Path, help="where to write; work_dirs/<plan>")
-    parser.add_argument("--jobs", type=int, default=2, help="at a time")
+    parser.add_argument("--jobs", type=positive, default=2, help="at a time")
     for name, text in RESOURCES.items():
         parser.add_argument(
             f"--{name}", type=int, metavar="N", help=f"{text}, instead of the plan's"
@@ -84,7 +85,7 @@ def compare(
     with one_run_in(work_dir):
         if "generated" in plan.data:
             generate_data(work_dir, dict(plan.sizes))
-        failures = run_jobs(work_dir, jobs, max(at_once, 1), further)
+        failures = run_jobs(work_dir, jobs, at_once, further)
     from selfpatch.bench.outcome import write_outcome  # which draws, and needs what draws
 
     write_outcome(plan, work_dir, [job for job in jobs if is_done(work_dir, job)])

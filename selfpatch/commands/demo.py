@@ -12,6 +12,7 @@ ade20k and davis, of which small parts are used. Without it, small data are gene
 import argparse
 from pathlib import Path
 
+from selfpatch.cli import positive
 from selfpatch.errors import InputError
 
 IMAGES = ("imagenette224/train", "imagenette128/train", "imagenet/train", "images")
@@ -22,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("--data", type=Path, help="folder of the data sets, for generated data")
     parser.add_argument("--work-dir", type=Path, help="where to write; work_dirs/demo")
-    parser.add_argument("--jobs", type=int, default=2, help="at a time")
+    parser.add_argument("--jobs", type=positive, default=2, help="at a time")
     parser.add_argument("--dry-run", action="store_true", help="only list the jobs")
 
 

@@ -9,11 +9,14 @@ import argparse
 import importlib.util
 import json
 import os
+import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from selfpatch.commands.configs import files_of
 from selfpatch.errors import EXTRAS
 
 
@@ -99,17 +102,34 @@ def extras() -> Iterator[Fact]:
         yield Fact(extra, f"no {', '.join(missing)}" if missing else "installed", remedy)
 
 
+DEFAULT_ROOTS = {"COCO_ROOT": "data/coco", "ADE20K_ROOT": "data/ade/ADEChallengeData2016"}
+"""What configs take where a variable is not set; plans ask for it."""
+
+
 def data() -> Iterator[Fact]:
-    """Whether the data roots that configs read are set and exist."""
-    defaults = {"COCO_ROOT": "data/coco", "ADE20K_ROOT": "data/ade/ADEChallengeData2016"}
-    for variable, default in defaults.items():
-        folder = os.environ.get(variable, default)
-        name = variable.removesuffix("_ROOT")
-        remedy = "" if Path(folder).is_dir() else f"set {variable} to the folder of {name}"
-        yield Fact(variable, folder if not remedy else f"{folder} does not exist", remedy)
+    """Whether the data roots that configs and plans read are set and exist."""
+    plans = " ".join(path.read_text() for path in files_of("selfpatch.plans", ".yaml"))
+    for variable in dict.fromkeys([*DEFAULT_ROOTS, *sorted(re.findall(r"\$\{(\w+)\}", plans))]):
+        folder = os.environ.get(variable, DEFAULT_ROOTS.get(variable))
+        found = "not set" if folder is None else folder
+        there = folder is not None and Path(folder).is_dir()
+        remedy = f"{variable.removesuffix('_ROOT')} is not found: export {variable}=DIR"
+        missing = " does not exist" if folder and not there else ""
+        yield Fact(variable, found + missing, "" if there else remedy)
 
 
 def cluster() -> Iterator[Fact]:
-    """Whether Slurm is there."""
-    if shutil.which("sinfo"):
-        yield Fact("Slurm", "sinfo is there")
+    """Whether a Slurm controller answers, where Slurm is installed."""
+    if not shutil.which("sinfo"):
+        return
+    remedy = "jobs cannot be submitted: look after its controller, slurmctld"
+    try:
+        asked = subprocess.run(
+            ["sinfo", "--noheader", "--format=%P %D"], capture_output=True, text=True, timeout=10
+        )
+    except subprocess.TimeoutExpired:
+        yield Fact("Slurm", "sinfo does not answer", remedy)
+        return
+    lines = [line.split() for line in asked.stdout.splitlines()]
+    partitions = [f"{name} with {count} nodes" for name, count in lines]
+    yield Fact("Slurm", ", ".join(partitions) or "no partition", "" if partitions else remedy)

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from selfpatch.cli import positive
 from selfpatch.errors import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", help="a checkpoint of any known method, .pth or .safetensors")
     parser.add_argument("out", help="the backbone file to write, *.safetensors")
     parser.add_argument("--arch", help="refuse anything but this variant, such as vit_small")
-    parser.add_argument("--num-heads", type=int, help="of a ViT that does not have the usual ones")
+    parser.add_argument(
+        "--num-heads", type=positive, help="of a ViT that does not have the usual ones"
+    )
     parser.add_argument(
         "--network", choices=["teacher", "student"], default="teacher", help="where there are both"
     )

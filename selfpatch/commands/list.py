@@ -72,12 +72,12 @@ def layouts() -> Iterator[Entry]:
     from selfpatch.backbones.published import METHODS
 
     for method in METHODS:
-        yield method.name, f"keys like {method.known_by}"
+        yield method.name, f"checkpoints of {method.origin}"
 
 
 def variants() -> Iterator[Entry]:
     """The trunks by name, for `model.trunk.variant` of a config."""
-    from selfpatch.models.trunks import VARIANTS
+    from selfpatch.models.variants import VARIANTS
 
     for name, facts in VARIANTS.items():
         yield name, ", ".join(f"{key} {value}" for key, value in facts.items())

@@ -28,14 +28,15 @@ def summary(cfg: Config, dataset: MultiViewDataset) -> str:
     weights = sum(weight.numel() for weight in trunk.parameters())
     patches = " + SelfPatch" if cfg.model.get("selfpatch") else ""
     views = " + ".join(f"{view.count} x {view.size}" for view in cfg.views)
+    batches = f"{processes} process{'es' * (processes > 1)} of {batch}"
     rate = schedule.lr * cfg.total_batch_size / 256
     lines = {
         "method": f"{cfg.model.objective.name}{patches}",
         "trunk": f"{cfg.model.trunk.variant}, {weights:,} weights",
         "data": f"{len(dataset):,} images in {cfg.train_dataloader.folder}",
         "views": f"{len(single_views(cfg.views))} of an image: {views} pixels",
-        "step": f"{cfg.total_batch_size} images = {processes} processes x {batch} x {accumulated}"
-        " accumulated",
+        "step": f"{cfg.total_batch_size} images: {batches}"
+        + f", {accumulated} batches each" * (accumulated > 1),
         "length": f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all",
         "rate": f"{rate:.3g} after {schedule.warmup_epochs:g} epochs of warm-up",
         "precision": f"{wrapper.get('precision', 'fp32')} on {device()}",

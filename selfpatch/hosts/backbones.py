@@ -23,7 +23,7 @@ class SelfPatchViT(HostBackbone):
     """A ViT and a pyramid of maps made from some of its blocks.
 
     Args:
-        variant: A ViT of :data:`selfpatch.models.trunks.VARIANTS`: its width and depth.
+        variant: A ViT of :data:`selfpatch.models.variants.VARIANTS`: its width and depth.
         out_indices: Block after which each level is taken, counted from 0; a block may serve
             several levels. Blocks after the last one are not built. By default those after a
             third, a half, two thirds and all of the depth.
@@ -150,7 +150,7 @@ class SelfPatchSwin(HostBackbone):
     Swin's detection recipe; the trunk's final norm is not used, unless that is asked for.
 
     Args:
-        variant: A Swin of :data:`selfpatch.models.trunks.VARIANTS`.
+        variant: A Swin of :data:`selfpatch.models.variants.VARIANTS`.
         drop_path_rate: Stochastic depth at the last block.
         with_cp: Activation checkpointing.
         frozen_stages: -1 trains everything; 0 freezes the embedding; n the first n stages with

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from selfpatch.backbones.file import BackboneInfo, State, misfit, read_backbone, trunk_weights
 from selfpatch.errors import InputError
-from selfpatch.models.trunks import VARIANTS, trunk_from
+from selfpatch.models.trunks import trunk_from
+from selfpatch.models.variants import VARIANTS
 
 
 class HostBackbone(BaseModule):
@@ -25,7 +26,7 @@ class HostBackbone(BaseModule):
     inferencers.
 
     Args:
-        variant: Width and depth by a name of :data:`selfpatch.models.trunks.VARIANTS`.
+        variant: Width and depth by a name of :data:`selfpatch.models.variants.VARIANTS`.
         stated: Further values of the architecture that the config states.
         override: Values to build the trunk with, whatever the file says.
         init_cfg: ``dict(type='Pretrained', checkpoint=FILE)``, or None.

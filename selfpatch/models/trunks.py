@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from selfpatch.errors import InputError
 from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import Swin
+from selfpatch.models.variants import VARIANTS
 from selfpatch.models.vit import VisionTransformer
 
 
@@ -90,28 +91,15 @@ class Trunk(Protocol):
 Transformer = VisionTransformer | Swin
 """What can be pretrained here."""
 
-VARIANTS: dict[str, dict[str, Any]] = {
-    # Width, depth and heads: DeiT's, as DINO and SelfPatch use them. Any patch size.
-    "vit_tiny": {"family": "vit", "embed_dim": 192, "depth": 12, "num_heads": 3},
-    "vit_small": {"family": "vit", "embed_dim": 384, "depth": 12, "num_heads": 6},
-    "vit_base": {"family": "vit", "embed_dim": 768, "depth": 12, "num_heads": 12},
-    "vit_large": {"family": "vit", "embed_dim": 1024, "depth": 24, "num_heads": 16},
-    # Width of the first stage, depths and heads per stage: those of the Swin Transformer paper.
-    "swin_tiny": {
-        "family": "swin", "embed_dim": 96, "depths": (2, 2, 6, 2), "num_heads": (3, 6, 12, 24)
-    },
-    "swin_small": {
-        "family": "swin", "embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)
-    },
-    "resnet50": {"family": "resnet", "depth": 50},
-}  # fmt: skip
-"""Name -> architecture, which :func:`build_trunk` completes."""
-
 FAMILIES = {"vit": VisionTransformer, "swin": Swin, "resnet": ResNet}
 
 
 def build_trunk(variant: str = "vit_small", **overrides: Any) -> Any:
-    """Build a variant of :data:`VARIANTS`; ``overrides`` are arguments of its class.
+    """Build a trunk by a name of :data:`selfpatch.models.variants.VARIANTS`.
+
+    Args:
+        variant: The name.
+        overrides: Arguments of its class, in the place of the variant's.
 
     Returns:
         A :class:`Trunk`, and more than that: which class it is, the variant's name decides.

@@ -34,7 +34,7 @@ PRETRAINED_HERE = ("mocov3", "moby", "dino")
 
 VIT_SIZES = {(192, 12): "T", (384, 12): "S", (768, 12): "B", (1024, 24): "L"}
 SWIN_SIZES = {(96, (2, 2, 6, 2)): "T", (96, (2, 2, 18, 2)): "S"}
-"""Width and depth -> the letter of the name; :data:`selfpatch.models.trunks.VARIANTS` has them."""
+"""Width and depth, as :mod:`selfpatch.models.variants` has them -> the letter of the name."""
 
 
 class Model(NamedTuple):

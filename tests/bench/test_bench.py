@@ -1,7 +1,6 @@
 """A plan is run: once, in parallel, gone on with after a kill; a failure costs what needs it."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,9 +10,17 @@ from pathlib import Path
 import pytest
 
 from selfpatch.bench.job import gpus
-from selfpatch.bench.jobs import Job, jobs_of, read_jobs, with_resources, write_jobs
-from selfpatch.bench.plan import read_plan
-from selfpatch.bench.run import check_gpus, last_words
+from selfpatch.bench.jobs import (
+    Batch,
+    Job,
+    jobs_of,
+    key_now,
+    read_batch,
+    with_resources,
+    write_batch,
+)
+from selfpatch.bench.plan import Resources, read_plan
+from selfpatch.bench.run import check_gpus, last_words, listed
 from selfpatch.demo.data import Sizes, generate
 from selfpatch.errors import InputError
 from tests import ROOT
@@ -81,6 +88,33 @@ def test_resources_of_the_command_line(plan):
     assert [(j.resources.processes, j.resources.gpus) for j in jobs] == [(1, 0), (1, 1)] * 2
 
 
+def test_resources_that_there_are_not_are_refused(plan):
+    with pytest.raises(InputError, match="--processes is 0; give a whole number from 1 on"):
+        with_resources(jobs_of(read_plan(plan), Path("w")), {"processes": 0})
+
+
+def test_what_is_left_is_as_long_as_the_like_that_is_done(plan, tmp_path):
+    work_dir = tmp_path / "w"
+    text = plan.read_text().replace("[0, 1]", "[0, 1, 2]")
+    plan.write_text(
+        text.replace("tasks:", "  other: {file: FILE}\ntasks:").replace("FILE", str(plan))
+    )
+    jobs = jobs_of(read_plan(plan), work_dir)
+    assert "left" not in listed(work_dir, jobs)
+    drawn = [job for job in jobs if job.kind == "draw floor"]
+    for job, seconds in zip(drawn[:2], (60, 180), strict=True):
+        folder = work_dir / job.folder
+        folder.mkdir(parents=True)
+        (work_dir / job.output).touch()
+        (folder / "job.json").write_text(
+            json.dumps({"key": key_now(work_dir, job), "seconds": seconds})
+        )
+    lines = listed(work_dir, jobs).splitlines()
+    assert lines[0] == "  done   draw floor, seed 0; took 1:00"
+    assert lines[4] == "  to do  draw floor, seed 2; about 2:00"
+    assert lines[-1] == "left: 2:00 of computing, and 4 jobs of unknown length"
+
+
 def test_more_gpus_than_there_are_is_one_sentence(plan, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
     jobs = jobs_of(read_plan(plan), Path("w"))
@@ -93,6 +127,9 @@ def test_a_log_is_quoted_by_its_error(tmp_path):
     log = tmp_path / "x.log"
     log.write_text("begun\nerror: the disk is full\nbye\n")
     assert last_words(log) == f"its log {log} ends with: the disk is full"
+    log.write_text("".join(f"line {number}\n\n" for number in range(20)))
+    quoted = "\n    ".join(f"line {number}" for number in range(12, 20))
+    assert last_words(log) == f"its log {log} ends with:\n    {quoted}\n "
     assert last_words(tmp_path / "y.log") == f"it left no log {tmp_path / 'y.log'}"
 
 
@@ -179,7 +216,7 @@ def processes_of(session: int) -> list[str]:
 
 def test_gpus_are_shared_out(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
-    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")  # of an allocation, which several jobs share
     with gpus(tmp_path, 2) as first, gpus(tmp_path, 1) as second:
         assert sorted(first + second) == ["4", "5", "7"]
     with gpus(tmp_path, 3) as all_of_them:
@@ -189,6 +226,7 @@ def test_gpus_are_shared_out(tmp_path, monkeypatch):
 
 
 def test_a_job_knows_its_command_again(tmp_path):
-    job = Job("a", "job_a", ["list"], "a", "a/results.json")
-    write_jobs(tmp_path / "jobs.json", [job], threads=3)
-    assert read_jobs(tmp_path / "jobs.json") == ([job], 3, os.getcwd())
+    job = Job("a", "a", "job_a", ["list"], "a", "a/results.json", resources=Resources(gpus=2))
+    batch = Batch([job], threads=3, on_cluster=True, folder="here")
+    write_batch(tmp_path / "jobs.json", batch)
+    assert read_batch(tmp_path / "jobs.json") == batch

@@ -79,6 +79,56 @@ def test_what_a_plan_cannot_mean_is_named(old, new, sentence, plan):
         plan(old, new)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        (
+            "short-side: 240",
+            "shrot-side: 240",
+            "davis2017 of floor, seed 0 cannot be run: unrec.*--shrot-side",
+        ),
+        (
+            "short-side: 240",
+            "short-side: many",
+            "cannot be run: argument --short-side: invalid int value: 'many'",
+        ),
+        (
+            "random: vit_tiny",
+            "random: vit_tinny",
+            "there is no variant 'vit_tinny'; give one of vit_tiny,",
+        ),
+        (
+            "random: vit_tiny",
+            "pretrain: demo_selfpathc",
+            "demo_selfpathc does not exist; did you mean demo_selfpatch?",
+        ),
+        (
+            "file: ",
+            "options: {heads: 3}, import: ",
+            "import mine cannot be run: unrecognized arguments: --heads",
+        ),
+        (
+            "davis: {}, options: {short-side: 240}",
+            "finetune: upernet_selfpatch-small",
+            "does not exist; did you mean upernet",
+        ),
+    ],
+)
+def test_what_a_job_cannot_be_told_is_named_before_any_is_run(old, new, sentence, plan, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        jobs_of(plan(old, new), tmp_path)
+
+
+def test_a_config_of_ones_own_is_of_the_host_that_it_says(plan, tmp_path):
+    (tmp_path / "own.py").write_text("default_scope = 'mmseg'\n")
+    found = plan("davis: {}, options: {short-side: 240}", f"finetune: {tmp_path / 'own.py'}")
+    with pytest.raises(InputError, match=r"the task 'davis2017' needs data\.ade20k"):
+        jobs_of(found, tmp_path)
+    (tmp_path / "own.py").write_text("default_scope = 'mmpose'\n")
+    with pytest.raises(InputError, match="default_scope='mmpose'; give one of mmdet's or mmseg's"):
+        jobs_of(found, tmp_path)
+
+
 def test_data_that_a_task_needs_are_asked_for(plan, tmp_path):
     found = plan(
         "davis: {}, options: {short-side: 240}", "finetune: upernet_selfpatch-small_ade20k-128x128"

@@ -52,7 +52,7 @@ def test_a_plan_runs_on_slurm_and_pretrains_with_two_tasks(tmp_path):
     (result,) = read_results([work_dir]).values()
     assert result.backbone["method"] == "dino+selfpatch"
     log = (work_dir / "dino-selfpatch/seed-0/backbone.log").read_text()
-    assert "16 images = 2 processes x 8 x 1 accumulated" in log
+    assert "16 images: 2 processes of 8" in log
 
 
 @pytest.mark.slow

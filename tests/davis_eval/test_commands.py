@@ -200,6 +200,13 @@ def test_show_draws_results_side_by_side(command, davis, tmp_path, capsys):
     assert (tmp_path / "show/one.mp4").is_file()
 
 
+def test_a_sweep_says_how_much_it_would_try(davis, weights, tmp_path, capsys):
+    line = f"davis sweep --davis {davis} --weights {weights} --json {tmp_path / 's.json'} --dry-run"
+    main([*line.split(), "--layer", "1", "--top-k", "2", "5", "--radius", "1", "2", "3"])
+    assert "2 sequences, 1 readings, 6 combinations" in capsys.readouterr().out
+    assert not (tmp_path / "s.json").exists()
+
+
 @pytest.mark.slow
 def test_a_sweep_gives_what_single_runs_give(command, davis, weights, tmp_path):
     assert command("run", "--radius", "3", "--top-k", "2") == 0

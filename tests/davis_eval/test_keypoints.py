@@ -50,6 +50,9 @@ def test_jhmdb_is_read_and_tracked(tmp_path, capsys):
     save_backbone(weights, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
     line = f"davis keypoints --jhmdb {tmp_path} --weights {weights} --short-side 64 --top-k 1"
     line = [*line.split(), "--json", str(tmp_path / "k.json")]
+    main([*line, "--dry-run"])
+    assert "dino backbone" in capsys.readouterr().out
+    assert not (tmp_path / "k.json").exists()
     main(line)
     assert json.loads((tmp_path / "k.json").read_text())["PCK@0.1"] == 1.0
     single = joints[:, :, :1]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfpatch.backbones.file import BackboneInfo
-from selfpatch.models.trunks import VARIANTS
+from selfpatch.models.variants import VARIANTS
 from selfpatch.results.file import TASKS, Result, described_data
 from selfpatch.results.settings import flat
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from selfpatch.models.trunks import VARIANTS
+from selfpatch.models.variants import VARIANTS
 from selfpatch.results.file import Result
 from selfpatch.results.models import Model, model_of, nearest, trunk_name, variants
 from selfpatch.results.settings import differences
