@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from davis_eval.settings import DTYPES, LAYOUTS, PROTOCOLS, TOKENS, Propagation, Reading, Settings
-from selfpatch.cli import positive
+from selfpatch.commands.parser import positive
 from selfpatch.errors import InputError
 
 WORK = {

@@ -12,7 +12,8 @@ from davis_eval.scoring import report, score_each
 from davis_eval.sequences import READERS
 from davis_eval.workers import Job, Worker, segment_all
 from selfpatch.atomic import one_run_in
-from selfpatch.backbones.file import BackboneInfo, available_device, load_backbone
+from selfpatch.backbones.file import BackboneInfo
+from selfpatch.backbones.loading import available_device, load_backbone
 from selfpatch.results.file import TASKS, described_data, write_result
 
 

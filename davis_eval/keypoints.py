@@ -18,7 +18,7 @@ from davis_eval.propagation import propagate
 from davis_eval.sequences import check_names, files_in_order, read_frame, read_list
 from davis_eval.settings import Settings
 from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import load_backbone
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
 

@@ -15,7 +15,7 @@ from davis_eval.scores import ObjectScores, score, summary
 from davis_eval.sequences import find_sequence, read_names
 from davis_eval.settings import Propagation, Reading, Settings
 from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import load_backbone
+from selfpatch.backbones.loading import load_backbone
 
 
 def run(args: argparse.Namespace) -> None:

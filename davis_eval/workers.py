@@ -15,7 +15,8 @@ from davis_eval.run import segment, silent
 from davis_eval.sequences import READERS
 from davis_eval.settings import Settings
 from davis_eval.stamps import mark_finished, seconds_spent, stamp
-from selfpatch.backbones.file import BackboneInfo, load_backbone
+from selfpatch.backbones.file import BackboneInfo
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.errors import OF_ALL_WORK, InputError, fault
 from selfpatch.models.trunks import Trunk
 from selfpatch.parent import end_with_parent

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from selfpatch.backbones.file import BackboneInfo, load_backbone
+    from selfpatch.backbones.file import BackboneInfo
+    from selfpatch.backbones.loading import load_backbone
     from selfpatch.models.trunks import Trunk, build_trunk
     from selfpatch.models.variants import VARIANTS
 
@@ -13,7 +14,7 @@ HOMES = {
     "Trunk": "selfpatch.models.trunks",
     "VARIANTS": "selfpatch.models.variants",
     "build_trunk": "selfpatch.models.trunks",
-    "load_backbone": "selfpatch.backbones.file",
+    "load_backbone": "selfpatch.backbones.loading",
 }
 """Name -> the module that has it."""
 

@@ -7,7 +7,8 @@ from importlib import import_module
 
 import pytest
 
-from selfpatch.cli import COMMANDS, build_parser, main
+from selfpatch.cli import main
+from selfpatch.commands.parser import COMMANDS, build_parser
 from tests import ROOT
 
 

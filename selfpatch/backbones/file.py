@@ -1,31 +1,24 @@
-"""File -> trunk: backbone files, training checkpoints and reference checkpoints, read strictly."""
+"""File -> weights and what they are: backbone files, training and published checkpoints."""
 
 import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from selfpatch.atomic import atomic_write
+from selfpatch.backbones.checks import check_stored, check_weights, without_memory
+from selfpatch.backbones.families import State
 from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.backbones.pickles import unpickle
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
-from selfpatch.models.heads import AggregationHead
-from selfpatch.models.networks import features_of
-from selfpatch.models.trunks import Trunk, build_trunk, trunk_from
-
-State = dict[str, Tensor]
 
 SUMMARY = "summary."
 """What precedes the names of the aggregation head, beside those of the trunk."""
@@ -202,138 +195,9 @@ def _network_of(state: Any, network: str) -> tuple[Any, list[str]]:
     )
 
 
-def load_backbone(
-    path: str | os.PathLike[str], device: str | torch.device | None = "cpu"
-) -> tuple[Trunk, BackboneInfo]:
-    """Build the trunk that a file describes, with its weights, in evaluation mode.
-
-    Args:
-        path: See :func:`read_file`.
-        device: Where to; None is a GPU where there is one.
-    """
-    state, info = read_backbone(path)
-    return trunk_of(info, state, device or available_device()), info
-
-
-def available_device() -> str:
-    """A GPU where there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def trunk_of(info: BackboneInfo, state: State, device: str | torch.device = "cpu") -> Trunk:
-    """The trunk of a file that was read, on a device, in evaluation mode."""
-    trunk = trunk_from(info.architecture)
-    trunk.load_state_dict(trunk_weights(state))
-    try:
-        return trunk.to(device).eval()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"the device {device} cannot be used ({reason}); try cpu") from None
-
-
-def random_backbone(variant: str, seed: int) -> tuple[State, BackboneInfo]:
-    """Weights as training begins with them: what a backbone is worth that has learned nothing."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        trunk: Trunk = build_trunk(variant)
-    source = f"random:{variant}"
-    settings = {"weights": source}
-    info = BackboneInfo(trunk.architecture, "random", source, seed=seed, settings=settings)
-    return trunk.state_dict(), info
-
-
-def load_features(
-    path: str | os.PathLike[str], device: str | torch.device = "cpu"
-) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], BackboneInfo]:
-    """What a backbone makes of images: the features of each whole image, and of its patches.
-
-    The image's are those that k-NN reads while a run trains: the aggregation head's summary for
-    SelfPatch, whose head is kept in the file, else the [CLS] token or the mean of the patches.
-
-    Returns:
-        Images (B, 3, H, W) -> (B, D) and (B, N, D); and what the backbone is.
-    """
-    state, info = read_backbone(path)
-    trunk = trunk_of(info, state, device)
-    summary = {
-        name.removeprefix(SUMMARY): value
-        for name, value in state.items()
-        if name.startswith(SUMMARY)
-    }
-    head = None
-    if summary:
-        heads = info.architecture["num_heads"]  # of a Swin, one number per stage
-        head = AggregationHead(trunk.embed_dim, heads[-1] if isinstance(heads, list) else heads)
-        norm = {f"norm.{name}": value for name, value in trunk.norm.state_dict().items()}
-        head.load_state_dict({**summary, **norm})
-        head.to(device).eval()
-    return partial(features_of, trunk, head), info
-
-
 def trunk_weights(state: State) -> State:
     """The trunk's part of what a file holds."""
     return {name: value for name, value in state.items() if not name.startswith(SUMMARY)}
-
-
-def without_memory(path: Path, architecture: dict[str, Any], num_weights: int) -> Trunk:
-    """The trunk that a file describes, without memory for its weights.
-
-    It is built only if it is no deeper than there are weights: a small file may state any depth.
-    """
-    try:
-        depths = architecture.get("depths", architecture.get("depth", 0))
-        depth = int(np.sum(depths))
-        if depth > num_weights:
-            raise ValueError(f"{depth} blocks, and {num_weights} weights")
-        with torch.device("meta"):
-            trunk = trunk_from(architecture)
-        if not (np.isfinite([trunk.mean, trunk.std]).all() and min(trunk.std) > 0):
-            raise ValueError(f"mean {trunk.mean} and std {trunk.std}")
-    except Exception as error:  # whatever a constructor does with values of any kind
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path} describes no trunk that can be built ({reason[:200]})") from None
-    return trunk
-
-
-def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> None:
-    """Refuse weights that are not those of the trunk that their file describes, or no numbers."""
-    trunk = without_memory(path, architecture, len(weights))
-    if problems := misfit(weights, trunk.state_dict()):
-        raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
-    wrong = [n for n, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]
-    if wrong:
-        raise InputError(
-            f"{path} holds weights that are infinite or no numbers, in {wrong[0]} and"
-            f" {len(wrong) - 1} others; take an earlier checkpoint of that run"
-        )
-
-
-def check_stored(path: Path, state: dict[str, Any]) -> None:
-    """Refuse weights that are far larger than their file, in which one number stands for many.
-
-    A few may lie there once and have several names.
-    """
-    tensors = {name: value for name, value in state.items() if torch.is_tensor(value)}
-    for name, value in tensors.items():
-        plain = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
-        if not plain or value.is_complex():
-            raise InputError(f"{path} holds {name} as {value.type()}, not as plain numbers")
-    stored, size = sum(value.nbytes for value in tensors.values()), path.stat().st_size
-    if stored > 4 * size:
-        raise InputError(f"{path} of {size:,} bytes states weights of {stored:,}; save it anew")
-
-
-def misfit(given: State, wanted: State, most: int = 8) -> str:
-    """What is missing, left over or of another shape, the first few; nothing if all fits."""
-    problems = [f"missing {name}" for name in wanted if name not in given]
-    problems += [f"left over {name}" for name in given if name not in wanted]
-    problems += [
-        f"{name} is {tuple(given[name].shape)} instead of {tuple(value.shape)}"
-        for name, value in wanted.items()
-        if name in given and given[name].shape != value.shape
-    ]
-    more = [f"and {len(problems) - most} more"] if len(problems) > most else []
-    return "; ".join(problems[:most] + more)
 
 
 def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:

@@ -9,7 +9,8 @@ import safetensors.torch
 import torch
 
 from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import BackboneInfo, State, trunk_weights
+from selfpatch.backbones.families import State
+from selfpatch.backbones.file import BackboneInfo, trunk_weights
 from selfpatch.errors import InputError
 
 HUBCONF = '''"""The backbone in this folder: torch.hub.load(FOLDER, "backbone", source="local")."""

@@ -12,11 +12,9 @@ import safetensors
 
 from selfpatch.atomic import atomic_write
 from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of, least
-from selfpatch.cli import parsed
-from selfpatch.commands.configs import files_of, find_config
-from selfpatch.commands.finetune import HOSTS, host_of, read_config
 from selfpatch.errors import InputError
 from selfpatch.models.variants import VARIANTS
+from selfpatch.shipped import HOSTS, files_of, find_config, host_of
 
 GENERATED = {"images": "images", "coco": "coco", "ade20k": "ade20k", "davis": "davis"}
 """Data set -> its folder below generated data."""
@@ -72,10 +70,10 @@ def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
     """Every job of a plan, in the order in which they are listed.
 
     Raises:
-        InputError: A task or backbone needs data that the plan does not name, or a config, a
-            variant or an option that there is not.
+        InputError: A task or backbone needs data that the plan does not name, or a config or
+            variant that there is not.
     """
-    jobs: list[Job] = []
+    jobs = []
     for backbone in plan.backbones:
         for seed in plan.seeds if backbone.origin in ("pretrain", "random") else (None,):
             made = backbone_job(plan, backbone, seed, work_dir)
@@ -83,11 +81,6 @@ def jobs_of(plan: Plan, work_dir: Path) -> list[Job]:
             weights = str(work_dir / made.output) if made else backbone.source
             for task in (task for task in plan.tasks if task.name in backbone.tasks):
                 jobs += task_jobs(plan, task, backbone, seed, weights, made, work_dir)
-    for one in jobs:
-        try:
-            parsed(one.command)
-        except InputError as error:
-            raise InputError(f"{plan.name}: {one.name} cannot be run: {error}") from None
     return jobs
 
 
@@ -214,7 +207,9 @@ def host_of_config(config: str) -> str:
     for host in HOSTS:
         if Path(path) in files_of(f"{host}_configs", ".py"):
             return host
-    return host_of(path, read_config(path, []))
+    from mmengine.config import Config
+
+    return host_of(path, Config.fromfile(path, import_custom_modules=False))
 
 
 def root(plan: Plan, name: str, who: str, work_dir: Path) -> str:

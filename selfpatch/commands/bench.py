@@ -15,9 +15,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selfpatch.cli import positive
+from selfpatch.commands.parser import parsed, positive
 from selfpatch.errors import InputError
+
+if TYPE_CHECKING:  # which reads YAML, and safetensors
+    from selfpatch.bench.jobs import Job
 
 RESOURCES = {
     "processes": "processes of a training",
@@ -70,11 +74,12 @@ def compare(
     from selfpatch.bench.jobs import is_done, jobs_of, with_resources
     from selfpatch.bench.plan import read_plan
     from selfpatch.bench.run import listed, run_jobs
-    from selfpatch.commands.configs import find_plan
+    from selfpatch.shipped import find_plan
 
     plan = read_plan(find_plan(name), data)
     work_dir = (work_dir or Path("work_dirs", plan.name)).resolve()
     jobs = with_resources(jobs_of(plan, work_dir), resources or {})
+    check_commands(jobs)
     if as_json:
         print(json.dumps([asdict(job) for job in jobs], indent=1))
         return
@@ -91,6 +96,15 @@ def compare(
     write_outcome(plan, work_dir, [job for job in jobs if is_done(work_dir, job)])
     if failures:
         raise InputError(failures)
+
+
+def check_commands(jobs: Sequence["Job"]) -> None:
+    """Raise InputError if a job's command does not know one of its options."""
+    for job in jobs:
+        try:
+            parsed(job.command)
+        except InputError as error:
+            raise InputError(f"{job.name} cannot be run: {error}") from None
 
 
 def folders(given: list[str]) -> dict[str, str]:

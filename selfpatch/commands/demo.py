@@ -12,7 +12,7 @@ ade20k and davis, of which small parts are used. Without it, small data are gene
 import argparse
 from pathlib import Path
 
-from selfpatch.cli import positive
+from selfpatch.commands.parser import positive
 from selfpatch.errors import InputError
 
 IMAGES = ("imagenette224/train", "imagenette128/train", "imagenet/train", "images")

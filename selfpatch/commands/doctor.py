@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from selfpatch.commands.configs import files_of
 from selfpatch.errors import EXTRAS
+from selfpatch.shipped import files_of
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Convert, and say what was written."""
-    from selfpatch.backbones.file import random_backbone, read_backbone, save_backbone, trunk_of
+    from selfpatch.backbones.file import read_backbone, save_backbone
+    from selfpatch.backbones.loading import random_backbone, trunk_of
     from selfpatch.backbones.onnx import export_onnx
     from selfpatch.backbones.timm import export_timm
     from selfpatch.errors import InputError

@@ -19,12 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfpatch.errors import InputError, config_errors_as_sentences, was_raised_within
+from selfpatch.shipped import HOSTS, find_config, host_of
 
 if TYPE_CHECKING:  # the functions below import it when it is known that a host is installed
     from mmengine.config import Config
-
-HOSTS = {"mmdet": ("COCO", "COCO_ROOT"), "mmseg": ("ADE20K", "ADE20K_ROOT")}
-"""Host -> its data set, and the variable from which the configs take the folder."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +43,10 @@ def call_host(tool: str, name: str, arguments: Sequence[str], dry_run: bool = Fa
     Raises:
         InputError: The config cannot be built, or the data are not there.
     """
-    from selfpatch.commands.configs import find_config
     from selfpatch.parent import end_forks_with_this_process
 
     end_forks_with_this_process()
-    path = find_config(name, "mmdet_configs", "mmseg_configs")
+    path = find_config(name, *(f"{host}_configs" for host in HOSTS))
     with config_errors_as_sentences(path):
         cfg = read_config(path, arguments)
         host = host_of(path, cfg)
@@ -71,18 +68,6 @@ def read_config(path: str, arguments: Sequence[str]) -> "Config":
     cfg = Config.fromfile(path, import_custom_modules=False)
     cfg.merge_from_dict(parser.parse_known_args(arguments)[0].cfg_options)
     return cfg
-
-
-def host_of(path: str, cfg: "Config") -> str:
-    """mmdet or mmseg: what a config calls its default scope.
-
-    Raises:
-        InputError: It is neither's.
-    """
-    host = cfg.get("default_scope")
-    if host not in HOSTS:
-        raise InputError(f"{path} has default_scope={host!r}; give one of mmdet's or mmseg's")
-    return str(host)
 
 
 def host_tool(host: str, tool: str) -> Path:

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from selfpatch.cli import positive
+from selfpatch.commands.parser import positive
 from selfpatch.errors import InputError
 
 if TYPE_CHECKING:

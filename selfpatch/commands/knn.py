@@ -11,7 +11,7 @@ A folder holds one subfolder per class. The protocol is DINO's. What stands for 
 import argparse
 import json
 
-from selfpatch.cli import positive
+from selfpatch.commands.parser import positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     """Classify and print."""
     import torch
 
-    from selfpatch.backbones.file import available_device, load_features
+    from selfpatch.backbones.loading import available_device, load_features
     from selfpatch.data.labelled import labelled_pair
     from selfpatch.probes.knn import knn_accuracy
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfpatch.commands.configs import files_of
+from selfpatch.shipped import files_of
 
 TOPICS = ("configs", "plans", "tasks", "layouts", "variants")
 CONFIGS = {"selfpatch.configs": "pretrain", "mmdet_configs": "detect", "mmseg_configs": "segment"}

@@ -8,6 +8,10 @@ Examples:
 """
 
 import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from selfpatch.shipped import find_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train."""
-    from selfpatch.commands.configs import find_config, parse_options
     from selfpatch.engine.launch import described, evaluations, pretrain, read_config, watched_by
     from selfpatch.parent import end_forks_with_this_process
 
@@ -62,3 +65,14 @@ def run(args: argparse.Namespace) -> None:
         print(described(cfg))
     else:
         pretrain(cfg, args.resume)
+
+
+def parse_options(options: Sequence[str]) -> dict[str, Any]:
+    """Settings by dotted name, as mmengine reads ``--cfg-options``."""
+    from mmengine.config import DictAction
+
+    parser = argparse.ArgumentParser(prog="--cfg-options", add_help=False)
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
+    given = parser.parse_args(["--cfg-options", *options] if options else [])
+    parsed: dict[str, Any] = given.cfg_options
+    return parsed

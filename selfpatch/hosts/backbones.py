@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
-from selfpatch.backbones.file import State
+from selfpatch.backbones.families import State
 from selfpatch.errors import InputError
 from selfpatch.hosts.host_backbone import HostBackbone
 from selfpatch.hosts.pyramid import ToStride

@@ -10,7 +10,9 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from selfpatch.backbones.file import BackboneInfo, State, misfit, read_backbone, trunk_weights
+from selfpatch.backbones.checks import misfit
+from selfpatch.backbones.families import State
+from selfpatch.backbones.file import BackboneInfo, read_backbone, trunk_weights
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import trunk_from
 from selfpatch.models.variants import VARIANTS

@@ -12,7 +12,8 @@ from mmengine.model import BaseTTAModel
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop, Runner
 
-from selfpatch.backbones.file import BackboneInfo, misfit
+from selfpatch.backbones.checks import misfit
+from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
 from selfpatch.hosts.host_backbone import HostBackbone
 from selfpatch.hosts.settings import basic_datasets, data_of, test_settings, training_settings

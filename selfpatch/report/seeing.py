@@ -9,7 +9,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from selfpatch.backbones.file import BackboneInfo, load_backbone
+from selfpatch.backbones.file import BackboneInfo
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.data.images import list_images, read_image
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk

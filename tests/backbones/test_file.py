@@ -12,15 +12,8 @@ import pytest
 import torch
 
 from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import (
-    BackboneInfo,
-    digest,
-    load_backbone,
-    load_features,
-    read_backbone,
-    read_file,
-    save_backbone,
-)
+from selfpatch.backbones.file import BackboneInfo, digest, read_backbone, read_file, save_backbone
+from selfpatch.backbones.loading import load_backbone, load_features
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.models.heads import AggregationHead
 from selfpatch.models.networks import features_of

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from selfpatch.backbones.file import load_backbone, read_file
+from selfpatch.backbones.file import read_file
+from selfpatch.backbones.loading import load_backbone
 from tests.backbones.published_layouts import LAYOUTS, vit, write
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from selfpatch.bench.jobs import jobs_of
 from selfpatch.bench.plan import folder_of, read_plan
-from selfpatch.commands.configs import files_of, find_config, find_plan
+from selfpatch.commands.bench import check_commands
 from selfpatch.errors import InputError
+from selfpatch.shipped import files_of, find_config, find_plan
 
 WHOLE = """
 data:
@@ -116,7 +117,7 @@ def test_what_a_plan_cannot_mean_is_named(old, new, sentence, plan):
 )
 def test_what_a_job_cannot_be_told_is_named_before_any_is_run(old, new, sentence, plan, tmp_path):
     with pytest.raises(InputError, match=sentence):
-        jobs_of(plan(old, new), tmp_path)
+        check_commands(jobs_of(plan(old, new), tmp_path))
 
 
 def test_a_config_of_ones_own_is_of_the_host_that_it_says(plan, tmp_path):

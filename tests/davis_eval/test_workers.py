@@ -12,7 +12,8 @@ from davis_eval.masks import read_mask
 from davis_eval.settings import Reading, Settings
 from davis_eval.workers import Job, Worker, segment_all
 from selfpatch import build_trunk
-from selfpatch.backbones.file import BackboneInfo, load_backbone, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.backbones.loading import load_backbone
 
 
 @pytest.fixture

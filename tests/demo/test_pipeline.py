@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from selfpatch.backbones.file import load_backbone
-from selfpatch.commands.configs import find_plan
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.commands.demo import find_data
 from selfpatch.errors import InputError
 from selfpatch.results.file import read_results
 from selfpatch.results.layouts import build_tables
+from selfpatch.shipped import find_plan
 from tests import ROOT
 
 SMALLER = {

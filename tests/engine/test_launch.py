@@ -10,7 +10,8 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from selfpatch import load_backbone
-from selfpatch.backbones.file import load_features, read_backbone
+from selfpatch.backbones.file import read_backbone
+from selfpatch.backbones.loading import load_features
 from selfpatch.engine.launch import read_config
 from selfpatch.engine.schedules import Schedule
 from selfpatch.engine.summary import images_per_batch

@@ -34,12 +34,12 @@ from davis_eval.scores import score
 from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_frame, read_names
 from davis_eval.settings import Settings as RunSettings
 from davis_eval.stamps import seconds_spent, stamp
-from selfpatch.backbones.file import BackboneInfo, load_features, read_file, save_backbone
+from selfpatch.backbones.file import BackboneInfo, read_file, save_backbone
+from selfpatch.backbones.loading import load_features
 from selfpatch.bench.jobs import jobs_of
 from selfpatch.bench.plan import read_plan
 from selfpatch.check.ade20k import check_ade20k
 from selfpatch.check.coco import check_coco
-from selfpatch.commands.configs import find_plan
 from selfpatch.data.images import read_image
 from selfpatch.data.shards import open_images
 from selfpatch.demo.data import Sizes, generate
@@ -52,6 +52,7 @@ from selfpatch.results.formats import to_latex, to_markdown, to_text
 from selfpatch.results.layouts import build_tables
 from selfpatch.results.scalars import read_scalars
 from selfpatch.results.settings import flat
+from selfpatch.shipped import find_plan
 from tests.engine.tiny_pretraining import CONFIGS, TINY, TINY_PATCHES
 from tests.faults import CASES
 from tests.faults.mutated import ODD, bytes_of, values_of

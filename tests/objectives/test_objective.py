@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from selfpatch.backbones.file import load_backbone
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.engine.launch import pretrain, read_config
 from selfpatch.errors import InputError
 from selfpatch.objectives.distillation import Center

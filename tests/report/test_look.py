@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from selfpatch.backbones.file import BackboneInfo, load_backbone, save_backbone
+from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.commands import look
 from selfpatch.data.images import read_image
 from selfpatch.errors import InputError

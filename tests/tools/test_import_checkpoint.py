@@ -12,7 +12,7 @@ import pytest
 import timm
 import torch
 
-from selfpatch.backbones.file import load_backbone
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.errors import InputError
 from tests import ROOT
 from tests.backbones.published_layouts import (

@@ -1,13 +1,15 @@
-"""A config's or plan's name -> its file; NAME=VALUE -> a setting."""
+"""Names -> the configs and plans that come with the suite, and whose a config is."""
 
-import argparse
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from selfpatch.errors import InputError
+
+HOSTS = {"mmdet": ("COCO", "COCO_ROOT"), "mmseg": ("ADE20K", "ADE20K_ROOT")}
+"""Host -> its data set, and the variable from which the configs take the folder."""
 
 
 def find_config(name: str, *packages: str) -> str:
@@ -47,12 +49,13 @@ def files_of(package: str, suffix: str) -> list[Path]:
     return sorted(path for folder in folders for path in folder.glob(f"[!_]*{suffix}"))
 
 
-def parse_options(options: Sequence[str]) -> dict[str, Any]:
-    """Settings by dotted name, as mmengine reads ``--cfg-options``."""
-    from mmengine.config import DictAction
+def host_of(path: str, cfg: Mapping[str, Any]) -> str:
+    """mmdet or mmseg: what a config calls its default scope.
 
-    parser = argparse.ArgumentParser(prog="--cfg-options", add_help=False)
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
-    given = parser.parse_args(["--cfg-options", *options] if options else [])
-    parsed: dict[str, Any] = given.cfg_options
-    return parsed
+    Raises:
+        InputError: It is neither's.
+    """
+    host = cfg.get("default_scope")
+    if host not in HOSTS:
+        raise InputError(f"{path} has default_scope={host!r}; give one of mmdet's or mmseg's")
+    return str(host)

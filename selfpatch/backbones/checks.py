@@ -1,0 +1,72 @@
+"""Weights, and the trunk that a file says they are of -> a sentence if they do not fit."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from selfpatch.backbones.families import State
+from selfpatch.errors import InputError
+from selfpatch.models.trunks import Trunk, trunk_from
+
+
+def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> None:
+    """Refuse weights that are not those of the trunk that their file describes, or no numbers."""
+    trunk = without_memory(path, architecture, len(weights))
+    if problems := misfit(weights, trunk.state_dict()):
+        raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
+    wrong = [n for n, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]
+    if wrong:
+        raise InputError(
+            f"{path} holds weights that are infinite or no numbers, in {wrong[0]} and"
+            f" {len(wrong) - 1} others; take an earlier checkpoint of that run"
+        )
+
+
+def without_memory(path: Path, architecture: dict[str, Any], num_weights: int) -> Trunk:
+    """The trunk that a file describes, without memory for its weights.
+
+    It is built only if it is no deeper than there are weights: a small file may state any depth.
+    """
+    try:
+        depths = architecture.get("depths", architecture.get("depth", 0))
+        depth = int(np.sum(depths))
+        if depth > num_weights:
+            raise ValueError(f"{depth} blocks, and {num_weights} weights")
+        with torch.device("meta"):
+            trunk = trunk_from(architecture)
+        if not (np.isfinite([trunk.mean, trunk.std]).all() and min(trunk.std) > 0):
+            raise ValueError(f"mean {trunk.mean} and std {trunk.std}")
+    except Exception as error:  # whatever a constructor does with values of any kind
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path} describes no trunk that can be built ({reason[:200]})") from None
+    return trunk
+
+
+def check_stored(path: Path, state: dict[str, Any]) -> None:
+    """Refuse weights that are far larger than their file, in which one number stands for many.
+
+    A few may lie there once and have several names.
+    """
+    tensors = {name: value for name, value in state.items() if torch.is_tensor(value)}
+    for name, value in tensors.items():
+        plain = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+        if not plain or value.is_complex():
+            raise InputError(f"{path} holds {name} as {value.type()}, not as plain numbers")
+    stored, size = sum(value.nbytes for value in tensors.values()), path.stat().st_size
+    if stored > 4 * size:
+        raise InputError(f"{path} of {size:,} bytes states weights of {stored:,}; save it anew")
+
+
+def misfit(given: State, wanted: State, most: int = 8) -> str:
+    """What is missing, left over or of another shape, the first few; nothing if all fits."""
+    problems = [f"missing {name}" for name in wanted if name not in given]
+    problems += [f"left over {name}" for name in given if name not in wanted]
+    problems += [
+        f"{name} is {tuple(given[name].shape)} instead of {tuple(value.shape)}"
+        for name, value in wanted.items()
+        if name in given and given[name].shape != value.shape
+    ]
+    more = [f"and {len(problems) - most} more"] if len(problems) > most else []
+    return "; ".join(problems[:most] + more)
