@@ -13,6 +13,7 @@ import torch
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import BackboneInfo, digest, read_backbone, read_file, save_backbone
+from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.backbones.loading import load_backbone, load_features
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.models.heads import AggregationHead
@@ -83,6 +84,11 @@ def test_equal_weights_with_other_heads_are_another_backbone(tmp_path):
     infos = [write(vit, tmp_path / "b.safetensors") for vit in (six, twelve)]
     assert infos[0].weights == infos[1].weights
     assert infos[0].fingerprint != infos[1].fingerprint
+
+
+def test_a_fingerprint_does_not_depend_on_the_order_in_which_facts_are_stated():
+    facts = {"embed_dim": 192, "depth": 12}
+    assert fingerprint("a", facts) == fingerprint("a", dict(reversed(facts.items())))
 
 
 def test_local_paths_do_not_travel_in_a_backbone_file(tmp_path):

@@ -8,6 +8,8 @@ from torch import nn
 
 from selfpatch.backbones.file import read_file
 from selfpatch.backbones.loading import load_backbone
+from selfpatch.backbones.published import method_of_positions
+from selfpatch.models.vit import sine_cosine_positions
 from tests.backbones.published_layouts import LAYOUTS, vit, write
 
 
@@ -50,3 +52,13 @@ def test_safetensors_of_others_are_read(tmp_path):
     trunk, _ = load_backbone(write(model.state_dict(), tmp_path / "model.safetensors"))
     images = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(trunk.norm(trunk(images)), tokens_of(model, images))
+
+
+def test_fixed_positions_tell_whose_they_are():
+    by_row = sine_cosine_positions(3, 3, 8)
+    by_column = by_row.unflatten(0, (3, 3)).transpose(0, 1).flatten(0, 1)
+    cases = {"mocov3": by_row, "mae": by_column, "unknown": by_row.flip(0)}
+    for method, positions in cases.items():
+        whole = torch.cat([torch.zeros(1, 8), positions])[None]
+        assert method_of_positions(whole) == method
+        assert method_of_positions(whole[:, :-1]) == "unknown"  # of no square

@@ -31,17 +31,17 @@ def test_features_are_the_image_and_its_patches():
     assert patches.equal(tokens[:, 1:])
 
 
-def network(patch_layer: int) -> SelfPatchNetwork:
+def network(**options: int) -> SelfPatchNetwork:
     vit = build_trunk("vit_tiny", depth=3, image_size=32)
     return SelfPatchNetwork(
-        vit, torch.nn.Identity(), ProjectionHead(192, 4, hidden_dim=8), patch_layer=patch_layer
+        vit, torch.nn.Identity(), ProjectionHead(192, 4, hidden_dim=8), **options
     )
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("patch_layer", [-1, 0, 1, 2])
 def test_patches_are_the_places_of_the_layer_that_is_named(patch_layer):
-    student = network(patch_layer)
+    student = network(patch_layer=patch_layer)
     images = torch.randn(2, 3, 32, 32)
     tokens, places, grid = student.tokens(images)
     maps = student.trunk.layer_maps(images, [0, 1, 2])
@@ -50,12 +50,28 @@ def test_patches_are_the_places_of_the_layer_that_is_named(patch_layer):
     torch.testing.assert_close(places, maps[patch_layer].flatten(2).transpose(1, 2))
 
 
+@torch.no_grad()
+def test_patches_are_the_last_tokens_where_no_layer_is_named():
+    tokens, places, _ = network().tokens(torch.randn(1, 3, 32, 32))
+    assert places is tokens
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", [{}, {"patch_layer": 0}])
+def test_an_image_is_summed_up_from_the_last_layer_wherever_its_patches_are(options):
+    teacher = network(**options)
+    images = torch.randn(2, 3, 32, 32)
+    found = teacher.targets([images]).image[0]
+    summary = teacher.aggregation_head.summarize_image(teacher.trunk(images))
+    torch.testing.assert_close(found, summary)
+
+
 @pytest.mark.parametrize("patch_layer", [-2, 3])
 def test_a_layer_that_is_not_there_is_refused(patch_layer):
     with pytest.raises(
         InputError, match=f"patch_layer must lie from 0 to 2, or be -1, not {patch_layer}"
     ):
-        network(patch_layer)
+        network(patch_layer=patch_layer)
 
 
 def test_a_vits_last_block_is_tracked_with_and_the_third_stage_of_a_swin_or_resnet():

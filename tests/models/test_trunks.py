@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+import timm
 import torch
 
 from selfpatch.errors import InputError
@@ -59,6 +60,28 @@ def test_an_architecture_builds_the_same_trunk_again(trunk):
     again = trunk_from(trunk.architecture)
     assert again.architecture == trunk.architecture
     again.load_state_dict(trunk.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "published"),
+    [
+        ("vit_tiny", "deit_tiny_patch16_224"),
+        ("vit_small", "deit_small_patch16_224"),
+        ("vit_base", "deit_base_patch16_224"),
+        ("vit_large", "vit_large_patch16_224"),
+        ("swin_tiny", "swin_tiny_patch4_window7_224"),
+        ("swin_small", "swin_small_patch4_window7_224"),
+    ],
+)
+def test_variants_are_as_wide_and_deep_as_those_of_their_papers(name, published):
+    """And have as many heads: as timm's models have them."""
+
+    def counts(module: torch.nn.Module) -> list[tuple[int, int]]:
+        found = (m for m in module.modules() if type(m).__name__.endswith("Attention"))
+        return [(m.num_heads, m.qkv.in_features) for m in found]
+
+    with torch.device("meta"):
+        assert counts(build_trunk(name)) == counts(timm.create_model(published))
 
 
 def test_a_variant_that_does_not_exist_is_one_sentence():
