@@ -55,6 +55,10 @@ def test_jhmdb_is_read_and_tracked(tmp_path, capsys):
     assert not (tmp_path / "k.json").exists()
     main(line)
     assert json.loads((tmp_path / "k.json").read_text())["PCK@0.1"] == 1.0
+    shown = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in shown if line.startswith("mean")] == [
+        ["mean", "PCK@0.1", "100.0", "PCK@0.2", "100.0"]
+    ]
     single = joints[:, :, :1]
     scipy.io.savemat(tmp_path / "joint_positions/wave/v/joint_positions.mat", {"pos_img": single})
     with pytest.raises(InputError, match="wave/v has 1 annotated frame; tracking takes 2 or more"):

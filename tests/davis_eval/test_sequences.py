@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.sequences import read_frame
+from davis_eval.sequences import find_sequence, read_frame
 from selfpatch.errors import InputError
 
 
@@ -34,3 +34,18 @@ def test_a_greyscale_frame_becomes_rgb(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"x\.png does not exist"):
         read_mask(tmp_path / "x.png")
+
+
+def test_a_mask_without_its_frame_is_named(tmp_path):
+    pixels = np.zeros((4, 6), dtype=np.uint8)
+    for kind, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        folder = tmp_path / kind / "480p/dog"
+        folder.mkdir(parents=True)
+        for number in range(3):
+            Image.fromarray(pixels).save(folder / f"{number:05d}.{suffix}")
+    assert len(find_sequence(tmp_path, "dog").frames) == 3
+    (tmp_path / "JPEGImages/480p/dog/00002.jpg").unlink()
+    with pytest.raises(
+        InputError, match=r"dog/00002\.jpg does not exist; .*00002\.png is its mask"
+    ):
+        find_sequence(tmp_path, "dog")

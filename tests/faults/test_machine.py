@@ -129,6 +129,25 @@ def test_a_full_disk_keeps_the_checkpoints_that_are_there(programs, images, tmp_
     assert found[0] == found[1]
 
 
+def test_a_full_disk_in_the_middle_of_a_plan_keeps_what_is_finished(data, tmp_path):
+    """There is room for one backbone of two."""
+    plan = tmp_path / "p.yaml"
+    plan.write_text(
+        f"data: {{davis: {data / 'davis'}}}\nseeds: [0, 1]\nbackbones: {{floor: {{random: vit_tiny}}}}"
+        "\ntasks: {davis2017: {davis: {}, options: {short-side: 64, device: cpu}}}\n"
+    )
+    work_dir = str(tmp_path / "small/w")
+    line = ["-m", "selfpatch", "bench", str(plan), "--work-dir", work_dir, "--jobs", "1"]
+    done = in_small_file_system(line, tmp_path / "small", "34m")
+    assert done.returncode == 2
+    assert "done   davis2017 of floor, seed 0" in done.stdout
+    assert f"report: {work_dir}/report.html" in done.stdout
+    sentence = done.stderr.strip().splitlines()[-1]
+    assert "2 of the jobs are not done: draw floor, seed 1 failed; its log" in sentence
+    assert "backbone.safetensors: the disk is full; free some space" in sentence
+    assert "snakemake" not in done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("name", ["check", "table", "score"])
 def test_a_reader_that_has_enough_ends_a_command_quietly(name, data, backbone, tmp_path):
     """As ``| head -1`` does."""
