@@ -133,8 +133,9 @@ def test_a_full_disk_in_the_middle_of_a_plan_keeps_what_is_finished(data, tmp_pa
     """There is room for one backbone of two."""
     plan = tmp_path / "p.yaml"
     plan.write_text(
-        f"data: {{davis: {data / 'davis'}}}\nseeds: [0, 1]\nbackbones: {{floor: {{random: vit_tiny}}}}"
-        "\ntasks: {davis2017: {davis: {}, options: {short-side: 64, device: cpu}}}\n"
+        f"data: {{davis: {data / 'davis'}}}\nseeds: [0, 1]\n"
+        "backbones: {floor: {random: vit_tiny}}\n"
+        "tasks: {davis2017: {davis: {}, options: {short-side: 64, device: cpu}}}\n"
     )
     work_dir = str(tmp_path / "small/w")
     line = ["-m", "selfpatch", "bench", str(plan), "--work-dir", work_dir, "--jobs", "1"]
