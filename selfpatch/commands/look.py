@@ -11,6 +11,8 @@ Any backbone file or checkpoint of a ViT, Swin or ResNet is taken. The page need
 import argparse
 from pathlib import Path
 
+from selfpatch.commands.parser import positive
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -35,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of the patches marked as attended to most",
     )  # fmt: skip
     parser.add_argument(
-        "--size", type=int, default=480, metavar="PIXELS",
+        "--size", type=positive, default=480, metavar="PIXELS",
         help="long side at which the backbones see an image, about",
     )  # fmt: skip
     parser.add_argument(
-        "--most", type=int, default=12, metavar="N",
+        "--most", type=positive, default=12, metavar="N",
         help="images in the page, evenly spaced over those that there are",
     )  # fmt: skip
 

@@ -11,6 +11,8 @@ beside the results; docs/look.md says how they come there.
 import argparse
 from pathlib import Path
 
+from selfpatch.commands.parser import positive
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="images, or folders of some, to look at with each backbone",
     )  # fmt: skip
     parser.add_argument(
-        "--most", type=int, default=4, metavar="N",
+        "--most", type=positive, default=4, metavar="N",
         help="images in the page, evenly spaced over those that there are",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the page to write, .html")
