@@ -17,9 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("config", help="a file, or a name that `selfpatch list configs` prints")
     parser.add_argument("checkpoint", help="what the training saved")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be run")
     parser.set_defaults(passed_on="all")
 
 
 def run(args: argparse.Namespace) -> None:
     """Hand the command line to the host's tool."""
-    call_host("test", args.config, [args.checkpoint, *args.further])
+    call_host("test", args.config, [args.checkpoint, *args.further], args.dry_run)

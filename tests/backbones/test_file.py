@@ -14,7 +14,7 @@ import torch
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import BackboneInfo, digest, read_backbone, read_file, save_backbone
 from selfpatch.backbones.fingerprint import fingerprint
-from selfpatch.backbones.loading import load_backbone, load_features
+from selfpatch.backbones.loading import load_backbone, load_features, trunk_of
 from selfpatch.errors import InputError, exit_with_sentence
 from selfpatch.models.heads import AggregationHead
 from selfpatch.models.networks import features_of
@@ -378,3 +378,16 @@ def test_a_training_checkpoint_with_odd_settings_is_refused(tmp_path, changes):
     path = run_checkpoint(tmp_path / "epoch_5.pth", **changes)
     with pytest.raises(InputError, match="is no training checkpoint of this version"):
         read_backbone(path)
+
+
+def test_a_device_that_is_not_there_is_quoted_by_its_first_line(monkeypatch):
+    def move(self, device):
+        raise RuntimeError("no such device\nfurther help")
+
+    monkeypatch.setattr(VisionTransformer, "to", move)
+    own = trunk()
+    info = BackboneInfo(own.architecture, "dino", "test")
+    with pytest.raises(
+        InputError, match=r"device cuda:7 cannot be used \(no such device\); try cpu"
+    ):
+        trunk_of(info, own.state_dict(), "cuda:7")

@@ -147,3 +147,8 @@ def test_settings_that_label_nothing_are_refused(wrong):
     Propagation(context_frames=0, radius=0, top_k=1, temperature=1e-3)
     with pytest.raises(InputError, match="propagation takes context frames and radius from 0"):
         Propagation(**wrong)
+
+
+def test_a_gpu_is_fed_by_one_thread_and_cores_by_one_each():
+    assert tile_threads(torch.device("cuda"))._max_workers == 1
+    assert POOL._max_workers == torch.get_num_threads()
