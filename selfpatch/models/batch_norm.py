@@ -27,9 +27,12 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Move the running statistics, as torch does: the variance without bias."""
-        momentum = 0.1 if self.momentum is None else self.momentum
-        if self.running_mean is not None and self.running_var is not None:
-            self.running_mean.lerp_(mean, momentum)
-            self.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
-        if self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked += 1
+        momentum = self.momentum
+        if momentum is None:  # a mean over all batches
+            momentum = 1 / float(self.num_batches_tracked)
+        self.running_mean.lerp_(mean, momentum)
+        self.running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)

@@ -1,13 +1,15 @@
 """Batch normalisation in one process is torch's own."""
 
+import pytest
 import torch
 from torch import nn
 
 from selfpatch.models.batch_norm import SyncBatchNorm1d
 
 
-def test_output_gradient_and_running_statistics_are_torchs():
-    ours, torchs = SyncBatchNorm1d(5), nn.BatchNorm1d(5)
+@pytest.mark.parametrize("momentum", [0.1, 0.3, None])
+def test_output_gradient_and_running_statistics_are_torchs(momentum):
+    ours, torchs = (norm(5, momentum=momentum) for norm in (SyncBatchNorm1d, nn.BatchNorm1d))
     for norm in (ours, torchs):
         torch.manual_seed(0)
         nn.init.normal_(norm.weight)

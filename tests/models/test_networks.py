@@ -1,5 +1,7 @@
 """What stands for an image, and where the patches are."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -31,7 +33,7 @@ def test_features_are_the_image_and_its_patches():
     assert patches.equal(tokens[:, 1:])
 
 
-def network(**options: int) -> SelfPatchNetwork:
+def network(**options: Any) -> SelfPatchNetwork:
     vit = build_trunk("vit_tiny", depth=3, image_size=32)
     return SelfPatchNetwork(
         vit, torch.nn.Identity(), ProjectionHead(192, 4, hidden_dim=8), **options

@@ -1,6 +1,7 @@
 """What every trunk keeps to, be it a ViT, a Swin or a ResNet."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
@@ -76,8 +77,8 @@ def test_an_architecture_builds_the_same_trunk_again(trunk):
 def test_variants_are_as_wide_and_deep_as_those_of_their_papers(name, published):
     """And have as many heads: as timm's models have them."""
 
-    def counts(module: torch.nn.Module) -> list[tuple[int, int]]:
-        found = (m for m in module.modules() if type(m).__name__.endswith("Attention"))
+    def counts(module: Any) -> list[tuple[int, int]]:
+        found: list[Any] = [m for m in module.modules() if type(m).__name__.endswith("Attention")]
         return [(m.num_heads, m.qkv.in_features) for m in found]
 
     with torch.device("meta"):
