@@ -173,10 +173,9 @@ def extract(
     report, found = Report(method or layout.name), {}
     for key, inner in keys.items():
         reason = explanation(inner, layout.ignored)
-        for prefix, replacement in layout.prefixes.items():
-            if reason is None and inner.startswith(prefix):
-                inner = replacement + inner.removeprefix(prefix)
-                break
+        prefix = next((prefix for prefix in layout.prefixes if inner.startswith(prefix)), None)
+        if reason is None and prefix is not None:
+            inner = layout.prefixes[prefix] + inner.removeprefix(prefix)
         reason = reason or explanation(inner, BESIDE_A_TRUNK)
         if reason is None and not torch.is_tensor(state[key]):
             reason = f"no tensor but {type(state[key]).__name__}"

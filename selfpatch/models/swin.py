@@ -16,7 +16,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from selfpatch.errors import InputError
-from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD, init_transformer_weights
+from selfpatch.models.vit import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    drop_path_rates,
+    init_transformer_weights,
+)
 
 
 class Swin(nn.Module):
@@ -86,8 +91,7 @@ class Swin(nn.Module):
         self.patch_embed = PatchEmbed(
             None, 4, embed_dim=embed_dim, norm_layer=nn.LayerNorm, output_fmt="NHWC"
         )
-        last = max(sum(depths) - 1, 1)
-        rates = iter(drop_path_rate * index / last for index in range(sum(depths)))
+        rates = iter(drop_path_rates(drop_path_rate, sum(depths)))
         self.layers: Any = nn.Sequential(
             *(
                 SwinStage(

@@ -12,8 +12,21 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from selfpatch.errors import InputError
+
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def drop_path_rates(last: float, num_blocks: int) -> list[float]:
+    """Rates of stochastic depth, rising linearly from 0 to that of the last block.
+
+    Raises:
+        InputError: It is no share of the images from 0 on, below 1.
+    """
+    if not 0 <= last < 1:
+        raise InputError(f"drop_path_rate must lie from 0 to below 1, not be {last}")
+    return [last * index / max(num_blocks - 1, 1) for index in range(num_blocks)]
 
 
 class VisionTransformer(nn.Module):
@@ -98,10 +111,10 @@ class VisionTransformer(nn.Module):
                 mlp_ratio,
                 qkv_bias=True,
                 init_values=1e-5 if layer_scale else None,
-                drop_path=drop_path_rate * index / max(depth - 1, 1),
+                drop_path=rate,
                 norm_layer=norm_layer,
             )
-            for index in range(depth)
+            for rate in drop_path_rates(drop_path_rate, depth)
         )
         self.norm = norm_layer(embed_dim) if final_norm else nn.Identity()
         self.init_weights()

@@ -63,6 +63,16 @@ def test_an_architecture_builds_the_same_trunk_again(trunk):
     again.load_state_dict(trunk.state_dict())
 
 
+@pytest.mark.parametrize("name", ["vit_tiny", "swin_tiny"])
+def test_stochastic_depth_rises_to_the_last_block(name):
+    blocks = build_trunk(name, drop_path_rate=0.22).blocks
+    found = [getattr(block.drop_path2, "drop_prob", 0.0) for block in blocks]
+    torch.testing.assert_close(found, [0.02 * index for index in range(len(found))])
+    assert not any(hasattr(block.drop_path2, "drop_prob") for block in build_trunk(name).blocks)
+    with pytest.raises(InputError, match="drop_path_rate must lie from 0 to below 1, not be 1"):
+        build_trunk(name, drop_path_rate=1)
+
+
 @pytest.mark.parametrize(
     ("name", "published"),
     [
