@@ -78,7 +78,7 @@ def load_frame(path: Path, trunk: Trunk, short_side: int = 480, multiple: int = 
     frame = torch.from_numpy(read_frame(path).copy()).permute(2, 0, 1).float()
     size = network_size(frame.shape[1], frame.shape[2], short_side, multiple)
     # Rounded, since the original resizes images of whole numbers.
-    resized = F.interpolate(frame[None], size, mode="bilinear")[0].round().clamp(0, 255)
+    resized = F.interpolate(frame[None], size, mode="bilinear")[0].round()
     std = DINO_STD if trunk.std == IMAGENET_STD else trunk.std
     shift, scale = (torch.tensor(values).view(3, 1, 1) for values in (trunk.mean, std))
     return (resized / 255 - shift) / scale

@@ -1,9 +1,9 @@
-"""Weights that are no plain numbers are refused before anything is done with them."""
+"""Weights that are no plain numbers, or those of another trunk, are named."""
 
 import pytest
 import torch
 
-from selfpatch.backbones.checks import check_stored
+from selfpatch.backbones.checks import check_stored, misfit
 from selfpatch.errors import InputError
 
 
@@ -22,3 +22,12 @@ def test_weights_of_another_kind_are_named(value, kind, tmp_path):
     check_stored(path, {"a": torch.eye(2), "epoch": 3})
     with pytest.raises(InputError, match=f"c.pth holds norm.weight as {kind}, not as plain"):
         check_stored(path, {"a": torch.eye(2), "norm.weight": value})
+
+
+def test_what_does_not_fit_is_missing_left_over_or_of_another_shape():
+    wanted = {"a": torch.ones(2), "b": torch.ones(2, 3), "c": torch.ones(1)}
+    assert misfit(dict(wanted), wanted) == ""
+    given = {"b": torch.ones(3, 2), "c": torch.ones(1), "d": torch.ones(1)}
+    assert misfit(given, wanted) == "missing a; left over d; b is (3, 2) instead of (2, 3)"
+    many = {str(number): torch.ones(1) for number in range(10)}
+    assert misfit({}, many).endswith("missing 7; and 2 more")
