@@ -90,7 +90,10 @@ def own_file(config: str) -> list[Path]:
 
 
 def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> list[Job]:
-    """The jobs with other resources than the plan's; processes are those of trainings."""
+    """The jobs with other resources than the plan's; processes are those of trainings.
+
+    Fine-tunings take a process per GPU at the most, see :func:`selfpatch.bench.plan.task`.
+    """
     given = {name: value for name, value in stated.items() if value is not None}
     for name, value in given.items():
         if value < least(name):
@@ -101,7 +104,11 @@ def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> lis
         computes = trains or job.command[0] == "davis"
         own = {n: v for n, v in given.items() if trains or n != "processes"}
         own = {n: v for n, v in own.items() if computes or n != "gpus"}
-        found.append(replace(job, resources=replace(job.resources, **own)))
+        resources = replace(job.resources, **own)
+        if job.command[0] == "finetune":
+            most = min(resources.processes, max(resources.gpus, 1))
+            resources = replace(resources, processes=most)
+        found.append(replace(job, resources=resources))
     return found
 
 

@@ -193,7 +193,7 @@ def backbone(path: Path, name: str, entry: Any, tasks: list[str]) -> Backbone:
 
 
 def task(path: Path, name: str, entry: Any) -> Task:
-    """One entry of ``tasks``."""
+    """One entry of ``tasks``; OpenMMLab trains with several processes on GPUs only, one each."""
     where = f"the task {name!r}"
     known(path, where, entry, [*WORK, "options", *RESOURCES])
     work = only(path, where, entry, WORK)
@@ -202,6 +202,11 @@ def task(path: Path, name: str, entry: Any) -> Task:
     takes = resources(path, where, entry)
     if takes.processes > 1 and work != "finetune":
         raise InputError(f"{path}: {where} has processes, and nothing is trained; see workers")
+    if takes.processes > max(takes.gpus, 1):
+        raise InputError(
+            f"{path}: {where} has {takes.processes} processes and {takes.gpus} GPUs; mmdet and"
+            " mmseg take a GPU for each of several processes"
+        )
     return Task(str(name), work, source, options, takes)
 
 

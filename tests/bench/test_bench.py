@@ -88,6 +88,16 @@ def test_resources_of_the_command_line(plan):
     assert [(j.resources.processes, j.resources.gpus) for j in jobs] == [(1, 0), (1, 1)] * 2
 
 
+def test_a_fine_tuning_takes_a_gpu_for_each_process(plan):
+    text = plan.read_text().replace("{davis: ", "{ade20k: .., davis: ", 1)
+    config = "upernet_selfpatch-small_ade20k-128x128"
+    plan.write_text(text + f"  segment: {{finetune: {config}}}\n")
+    tuned = [job for job in jobs_of(read_plan(plan), Path("w")) if job.kind == "segment"]
+    for stated, processes in (({}, 1), ({"gpus": 2}, 2), ({"gpus": 8}, 4)):
+        found = with_resources(tuned, {"processes": 4, **stated})
+        assert [job.resources.processes for job in found] == [processes] * 2
+
+
 def test_resources_that_there_are_not_are_refused(plan):
     with pytest.raises(InputError, match="--processes is 0; give a whole number from 1 on"):
         with_resources(jobs_of(read_plan(plan), Path("w")), {"processes": 0})

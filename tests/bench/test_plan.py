@@ -70,6 +70,7 @@ def test_a_whole_plan(plan, tmp_path):
         ("random: vit_tiny", "random: vit_tiny, tasks: 5", "are 5 and no list"),
         ("random: vit_tiny", "random: vit_tiny, processes: 2", "is trained; leave them out"),
         ("davis: {},", "davis: {}, processes: 2,", "nothing is trained; see workers"),
+        ("davis: {},", "finetune: x, gpus: 1, processes: 2,", "has 2 processes and 1 GPUs; mmdet"),
         ("seeds:", "sizes: {framse: 3}\nseeds:", "did you mean frames?"),
         ("  davis: ", "  davos: ", "data has the unknown key 'davos'; did you mean davis?"),
         ("  davis2017:", "  backbone:", "share a folder"),
