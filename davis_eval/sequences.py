@@ -105,10 +105,10 @@ def check_gaps(frames: list[Path], name: str) -> None:
 
     Videos are also kept with every fifth or tenth frame only.
     """
-    if len(frames) < 3 or not all(re.fullmatch("[0-9]+", frame.stem) for frame in frames):
+    if not all(re.fullmatch("[0-9]+", frame.stem) for frame in frames):
         return
     numbers = [int(frame.stem) for frame in frames]
-    step = min(after - before for before, after in pairwise(numbers))
+    step = min((after - before for before, after in pairwise(numbers)), default=0)
     for before, after in pairwise(numbers):
         if after - before != step:
             missing = f"{before + step:0{len(frames[0].stem)}d}{frames[0].suffix}"

@@ -15,6 +15,7 @@ import importlib.machinery
 import io
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -59,6 +60,10 @@ OF_SLOW_TESTS = ("selfpatch/backbones/onnx.py",)
 LEFT_OUT = ("BitOr", "VariableReplacer", "VariableInserter")
 """``|`` stands in types only; the others want the names of variables."""
 
+WITHOUT_RESULT = re.compile(r"lru_cache|indent=|frozen=True|strict=True|@property")
+"""Lines whose change no result shows: sizes of caches, layout of files, asserted lengths, and the
+declarations of a protocol. The properties of classes are left out with these."""
+
 SECONDS = 300
 """Tests that take longer have noticed it, too."""
 
@@ -100,14 +105,16 @@ class Mutant:
 
 def mutants_of(path: Path, tests: list[str]) -> Iterator[Mutant]:
     """Every change that can be made in a file."""
-    tree = get_ast(path.read_text())
+    text = path.read_text()
+    tree, lines = get_ast(text), text.splitlines()
     for name in operator_names():
         if any(part in name for part in LEFT_OUT):
             continue
         operator, occurrence = get_operator(name)(), 0
         for node in ast_nodes(tree):
             for (line, _), _ in operator.mutation_positions(node):
-                yield Mutant(str(path.relative_to(ROOT)), line, name, occurrence, tuple(tests))
+                if not WITHOUT_RESULT.search(lines[line - 1]):
+                    yield Mutant(str(path.relative_to(ROOT)), line, name, occurrence, tuple(tests))
                 occurrence += 1
 
 

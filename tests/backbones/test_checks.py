@@ -31,3 +31,14 @@ def test_what_does_not_fit_is_missing_left_over_or_of_another_shape():
     assert misfit(given, wanted) == "missing a; left over d; b is (3, 2) instead of (2, 3)"
     many = {str(number): torch.ones(1) for number in range(10)}
     assert misfit({}, many).endswith("missing 7; and 2 more")
+
+
+def test_weights_may_be_four_times_as_large_as_their_file_and_no_larger(tmp_path):
+    """As far as weights with several names, or a packed file, may bring it."""
+    path = tmp_path / "c.pth"
+    path.write_bytes(b"x" * 100)
+    check_stored(path, {"a": torch.ones(100)})
+    with pytest.raises(
+        InputError, match=r"c\.pth of 100 bytes states weights of 404; save it anew"
+    ):
+        check_stored(path, {"a": torch.ones(101)})

@@ -9,6 +9,7 @@ from torch import nn
 from selfpatch.backbones.file import read_file
 from selfpatch.backbones.loading import load_backbone
 from selfpatch.backbones.published import method_of_positions
+from selfpatch.errors import InputError
 from selfpatch.models.vit import sine_cosine_positions
 from tests.backbones.published_layouts import LAYOUTS, vit, write
 
@@ -62,3 +63,11 @@ def test_fixed_positions_tell_whose_they_are():
         whole = torch.cat([torch.zeros(1, 8), positions])[None]
         assert method_of_positions(whole) == method
         assert method_of_positions(whole[:, :-1]) == "unknown"  # of no square
+
+
+def test_a_key_that_no_trunk_has_is_named_as_the_file_has_it(tmp_path):
+    torch.save({**vit().state_dict(), "tail": torch.ones(3)}, tmp_path / "c.pth")
+    with pytest.raises(
+        InputError, match="does not fit the trunk that it describes: left over tail"
+    ):
+        read_file(tmp_path / "c.pth")
