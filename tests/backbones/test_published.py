@@ -67,7 +67,5 @@ def test_fixed_positions_tell_whose_they_are():
 
 def test_a_key_that_no_trunk_has_is_named_as_the_file_has_it(tmp_path):
     torch.save({**vit().state_dict(), "tail": torch.ones(3)}, tmp_path / "c.pth")
-    with pytest.raises(
-        InputError, match="does not fit the trunk .*: left over tail"
-    ):
+    with pytest.raises(InputError, match=r"does not fit the trunk .*: left over tail"):
         read_file(tmp_path / "c.pth")
