@@ -50,12 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     backbone.add_argument("--dtype", choices=DTYPES, default="float32", help="precision")
     backbone.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
+    examples = {line.split()[2]: line for line in (__doc__ or "").splitlines() if "davis " in line}
+
     def add(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
         return commands.add_parser(
             name,
             parents=parents,
             help=text,
             description=text,
+            epilog=f"Example:\n{examples[name]}",
             formatter_class=parser.formatter_class,
         )
 

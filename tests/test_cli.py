@@ -7,8 +7,10 @@ from importlib import import_module
 
 import pytest
 
+from davis_eval.commands import WORK
 from selfpatch.cli import main
-from selfpatch.commands.parser import COMMANDS, build_parser
+from selfpatch.commands.parser import COMMANDS, build_parser, parsed
+from selfpatch.errors import InputError
 from tests import ROOT
 
 
@@ -38,6 +40,27 @@ def test_what_belongs_to_another_program_is_passed_on(monkeypatch):
     main(["finetune", "x.py", "--resume", "--cfg-options", "a=1"])
     main(["bench", "demo", "--jobs", "3", "--", "--executor", "slurm"])
     assert calls == [["--resume", "--cfg-options", "a=1"], ["--executor", "slurm"]]
+
+
+def test_lists_of_one_option_add_up_and_a_name_given_twice_is_refused(monkeypatch, capsys):
+    args = parsed(["pretrain", "x", "--cfg-options", "a=1", "b=2", "--cfg-options", "c=3"])
+    assert args.cfg_options == ["a=1", "b=2", "c=3"]
+    with pytest.raises(SystemExit):
+        main(["bench", "demo", "--data", "coco=a", "--data", "davis=b", "coco=c"])
+    assert "--data names coco twice" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--temperature=0", "--workers=-1", "--k=0", "--size=x"])
+def test_numbers_that_mean_nothing_are_refused(option):
+    with pytest.raises(InputError, match=f"argument {option.partition('=')[0]}: .*--help"):
+        parsed(["knn", "--weights", "w", "--train", "t", "--val", "v", option])
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_each_command_of_davis_has_its_example(name, capsys):
+    with pytest.raises(SystemExit):
+        parsed(["davis", name, "--help"])
+    assert f"Example:\n    selfpatch davis {name} --" in capsys.readouterr().out
 
 
 def test_defaults_that_are_values_are_shown(capsys):

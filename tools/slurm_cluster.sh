@@ -7,7 +7,15 @@ set -eu
 state=/var/lib/selfpatch-slurm
 host=$(hostname -s)
 
+ours() {
+    grep -qs '^ClusterName=selfpatch$' /etc/slurm/slurm.conf
+}
+
 start() {
+    [ ! -e /etc/slurm/slurm.conf ] || ours || {
+        echo "error: /etc/slurm/slurm.conf is of another cluster; run this on a machine of your own" >&2
+        exit 2
+    }
     command -v slurmctld >/dev/null && command -v munged >/dev/null || {
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge >/dev/null
@@ -49,6 +57,7 @@ EOF
 }
 
 stop() {
+    ours || return 0
     for name in slurmd slurmctld munged; do
         pkill -x "$name" || true
         while pgrep -x "$name" >/dev/null; do sleep 0.2; done

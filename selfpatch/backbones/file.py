@@ -32,7 +32,7 @@ class BackboneInfo:
     """What a backbone is and where it comes from.
 
     Attributes:
-        architecture: What :func:`trunk_from` builds the trunk from, every value of it.
+        architecture: What :func:`selfpatch.models.trunks.trunk_from` takes, every value of it.
         method: How it was trained, such as ``dino+selfpatch``; ``unknown`` if the file is silent.
         source: Name of the file the weights were read from.
         network: ``teacher`` or ``student``, where the run had both.

@@ -21,7 +21,7 @@ def load_backbone(
     """Build the trunk that a file describes, with its weights, in evaluation mode.
 
     Args:
-        path: See :func:`read_file`.
+        path: See :func:`selfpatch.backbones.file.read_file`.
         device: Where to; None is a GPU where there is one.
     """
     state, info = read_backbone(path)

@@ -8,7 +8,6 @@ import fcntl
 import json
 import os
 import runpy
-import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfpatch.atomic import atomic_write
-from selfpatch.bench.jobs import Batch, Job, facts_of, key_now, read_batch
+from selfpatch.bench.jobs import (
+    Batch,
+    Job,
+    facts_of,
+    is_of_other_inputs,
+    key_now,
+    read_batch,
+    set_aside,
+)
 from selfpatch.bench.run import visible_gpus
 from selfpatch.parent import end_with_starter
 
@@ -28,19 +35,20 @@ def run(work_dir: Path, job: Job, batch: Batch) -> None:
     """Be the command of a job.
 
     A folder that an earlier attempt of the same job has left is gone on from; one of another job,
-    whose settings or backbone were others, is emptied. An attempt that is still at work, as on a
+    whose settings or backbone were others, is set aside. An attempt that is still at work, as on a
     cluster whose ``bench`` was killed, is waited for.
     """
-    redirect(work_dir / f"{job.folder}.log")
     with open(work_dir / f"{job.folder}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        redirect(work_dir / f"{job.folder}.log")
         where, key = (work_dir / job.folder).resolve(), key_now(work_dir, job)
-        if where.exists() and facts_of(where).get("key") != key:
-            shutil.rmtree(where)
+        if is_of_other_inputs(work_dir, job):
+            print(f"what was made of other inputs lies in {set_aside(work_dir, job)}")
         before = float(facts_of(where).get("seconds") or 0)
         note(where, {"key": key, "seconds": before})
         began = time.monotonic()
-        threads = max((job.resources.cpus or batch.threads) // job.resources.processes, 1)
+        shared = 1 if batch.on_cluster else job.resources.processes
+        threads = job.resources.cpus or max(batch.threads // shared, 1)
         os.environ.update(job.environment)
         os.environ |= {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         os.chdir(batch.folder)

@@ -1,9 +1,12 @@
 """A plan -> its jobs: commands of the suite, what each needs and leaves."""
 
+import contextlib
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,13 +14,10 @@ from typing import Any
 import safetensors
 
 from selfpatch.atomic import atomic_write
-from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of, least
-from selfpatch.errors import InputError
+from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of
+from selfpatch.errors import InputError, config_errors_as_sentences
 from selfpatch.models.variants import VARIANTS
 from selfpatch.shipped import HOSTS, files_of, find_config, host_of
-
-GENERATED = {"images": "images", "coco": "coco", "ade20k": "ade20k", "davis": "davis"}
-"""Data set -> its folder below generated data."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +89,6 @@ def own_file(config: str) -> list[Path]:
     return [Path(config)] if Path(config).is_file() else []
 
 
-def with_resources(jobs: Sequence[Job], stated: Mapping[str, int | None]) -> list[Job]:
-    """The jobs with other resources than the plan's; processes are those of trainings.
-
-    Fine-tunings take a process per GPU at the most, see :func:`selfpatch.bench.plan.task`.
-    """
-    given = {name: value for name, value in stated.items() if value is not None}
-    for name, value in given.items():
-        if value < least(name):
-            raise InputError(f"--{name} is {value}; give a whole number from {least(name)} on")
-    found = []
-    for job in jobs:
-        trains = job.command[0] in ("pretrain", "finetune")
-        computes = trains or job.command[0] == "davis"
-        own = {n: v for n, v in given.items() if trains or n != "processes"}
-        own = {n: v for n, v in own.items() if computes or n != "gpus"}
-        resources = replace(job.resources, **own)
-        if job.command[0] == "finetune":
-            most = min(resources.processes, max(resources.gpus, 1))
-            resources = replace(resources, processes=most)
-        found.append(replace(job, resources=resources))
-    return found
-
-
 def backbone_job(plan: Plan, backbone: Backbone, seed: int | None, work_dir: Path) -> Job | None:
     """The job that makes a backbone; none for one that is a file already."""
     folder = f"{below(folder_of(backbone.name), seed)}/backbone"
@@ -131,12 +108,12 @@ def backbone_job(plan: Plan, backbone: Backbone, seed: int | None, work_dir: Pat
             )
     else:
         verb, given = "pretrain", own_file(backbone.source)
-        find_config(backbone.source, "selfpatch.configs")  # which it does not find in vain
+        find_config(backbone.source, "selfpatch.configs")  # raises if there is none
         data = root(plan, "images", f"the backbone {backbone.name!r}", work_dir)
         command = ["pretrain", backbone.source, "--data", data]
         command += ["--work-dir", str(work_dir / folder), "--resume"]
         settings = {"randomness.seed": seed, **backbone.options}
-        command += ["--cfg-options", *assigned(settings)]
+        command += ["--cfg-options", *assigned(f"the backbone {backbone.name!r}", settings)]
     return job(
         f"{verb} {titled(backbone.name, seed)}",
         f"{verb} {backbone.name}",
@@ -192,12 +169,12 @@ def finetuning(
     name, variable = HOSTS[host]
     settings = {
         "model.backbone.init_cfg.checkpoint": weights,
-        "randomness.seed": seed,
+        **({} if seed is None else {"randomness.seed": seed}),
         **predictions(host, work_dir / folder),
         **task.options,
     }
     command = ["finetune", task.source, "--work-dir", str(work_dir / folder), "--resume"]
-    command += ["--cfg-options", *assigned(settings)]
+    command += ["--cfg-options", *assigned(f"the task {task.name!r}", settings)]
     return command, {variable: root(plan, name.lower(), f"the task {task.name!r}", work_dir)}
 
 
@@ -216,13 +193,14 @@ def host_of_config(config: str) -> str:
             return host
     from mmengine.config import Config
 
-    return host_of(path, Config.fromfile(path, import_custom_modules=False))
+    with config_errors_as_sentences(path):
+        return host_of(path, Config.fromfile(path, import_custom_modules=False))
 
 
 def root(plan: Plan, name: str, who: str, work_dir: Path) -> str:
     """Where a data set lies."""
     if "generated" in plan.data:
-        return str(work_dir / "data" / GENERATED[name])
+        return str(work_dir / "data" / name)
     if name not in plan.data:
         raise InputError(f"{who} needs data.{name}; name its folder in the plan, or with --data")
     return plan.data[name]
@@ -243,14 +221,40 @@ def job(
     """A job with its rule's name and its key, which is the same wherever the work dir lies."""
     digest = hashlib.sha256(folder.encode()).hexdigest()[:8]
     rule = "job_" + "".join(c if c.isalnum() else "_" for c in folder) + f"_{digest}"
-    text = json.dumps([command, environment]).replace(str(work_dir), ".")
-    found = hashlib.sha256(text.encode())
-    for path in given or []:
-        facts = path.stat()
-        content = path.read_bytes() if facts.st_size < 2**16 else str(facts.st_mtime_ns).encode()
-        found.update(f"{path.name} {facts.st_size} ".encode() + content)
+    facts: list[object] = [portable(work_dir, command), portable(work_dir, environment or {})]
+    if command[0] == "finetune":  # whose batch is that of all processes
+        facts.append(resources.processes)
+    facts += [[path.name, content_of(path)] for path in given or [] if path.exists()]
+    key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
     return Job(name, kind, rule, command, folder, f"{folder}/{output}", needs or [],
-               environment or {}, resources, found.hexdigest())  # fmt: skip
+               environment or {}, resources, key)  # fmt: skip
+
+
+def portable(work_dir: Path, part: Any) -> Any:
+    """A command or variables, with the work dir's own path as a dot."""
+    if isinstance(part, dict):
+        return {name: portable(work_dir, value) for name, value in part.items()}
+    if isinstance(part, list):
+        return [portable(work_dir, value) for value in part]
+    return re.sub(rf"(^|=){re.escape(str(work_dir))}(?=/|$)", r"\g<1>.", part)
+
+
+def content_of(path: Path) -> str:
+    """What tells a file from another: its text, what its header says, or its size and time."""
+    facts = path.stat()
+    if facts.st_size < 2**16:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    with contextlib.suppress(OSError, safetensors.SafetensorError):
+        if stated := header_of(path):
+            return stated
+    return f"{facts.st_size} {facts.st_mtime_ns}"
+
+
+def header_of(path: Path) -> str:
+    """What a backbone file says of its weights; nothing if it is someone else's."""
+    with safetensors.safe_open(path, framework="np") as file:
+        stated = file.metadata()
+    return json.dumps(stated, sort_keys=True) if stated and "selfpatch" in stated else ""
 
 
 def key_now(work_dir: Path, job: Job) -> str | None:
@@ -261,8 +265,7 @@ def key_now(work_dir: Path, job: Job) -> str | None:
     found = hashlib.sha256(job.key.encode())
     for need in job.needs:
         try:
-            with safetensors.safe_open(work_dir / need, framework="np") as file:
-                found.update(json.dumps(file.metadata() or {}, sort_keys=True).encode())
+            found.update(header_of(work_dir / need).encode())
         except (OSError, safetensors.SafetensorError):
             return None
     return found.hexdigest()
@@ -274,6 +277,21 @@ def is_done(work_dir: Path, job: Job) -> bool:
         return False
     key = key_now(work_dir, job)
     return key is not None and key == facts_of(work_dir / job.folder).get("key")
+
+
+def is_of_other_inputs(work_dir: Path, job: Job) -> bool:
+    """Whether there is something in a job's folder that was made of other inputs than now."""
+    key = facts_of(work_dir / job.folder).get("key")
+    return key is not None and key != key_now(work_dir, job)
+
+
+def set_aside(work_dir: Path, job: Job) -> Path:
+    """Move what a job has left to a place where nothing looks for results; returns the place."""
+    places = (work_dir / ".replaced" / f"{job.folder}-{number}" for number in count(1))
+    place = next(place for place in places if not place.exists())
+    place.parent.mkdir(parents=True, exist_ok=True)
+    (work_dir / job.folder).rename(place)
+    return place
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
@@ -309,9 +327,19 @@ def titled(name: str, seed: int | None) -> str:
     return name if seed is None else f"{name}, seed {seed}"
 
 
-def assigned(settings: Mapping[str, Any]) -> list[str]:
-    """``name=value`` as ``--cfg-options`` takes them; none of what is None."""
-    return [f"{name}={value}" for name, value in settings.items() if value is not None]
+def assigned(where: str, settings: Mapping[str, Any]) -> list[str]:
+    """``name=value`` as ``--cfg-options`` takes them.
+
+    Raises:
+        InputError: A text has a space or comma, which mmengine would drop or take for a list.
+    """
+    for name, value in settings.items():
+        if isinstance(value, str) and re.search(r"[\s,]", value):
+            raise InputError(
+                f"{where} has {name}={value!r}, and settings hold no space and no comma; choose"
+                " another name, or another --work-dir"
+            )
+    return [f"{name}={value}" for name, value in settings.items()]
 
 
 def flags(options: Mapping[str, Any]) -> list[str]:
@@ -320,7 +348,7 @@ def flags(options: Mapping[str, Any]) -> list[str]:
     for name, value in options.items():
         if value is True:
             found.append(f"--{name}")
-        elif value not in (False, None):
+        elif value is not False and value is not None:
             found += [f"--{name}", str(value)]
     return found
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from selfpatch.bench.jobs import Job, seconds_of
 from selfpatch.bench.plan import Plan
+from selfpatch.errors import InputError
 from selfpatch.report.report import Command, Introduction, Sources, write_report
 from selfpatch.report.seeing import find_images
 from selfpatch.results.file import read_results
@@ -20,11 +21,17 @@ def write_outcome(plan: Plan, work_dir: Path, jobs: Sequence[Job]) -> None:
     if not results:
         return
     print(f"\n{summary(build_tables(results))}\n")
-    images = [Path(plan.data[name]) for name in ("images",) if name in plan.data]
-    images += [work_dir / "data/coco/val2017"] * ("generated" in plan.data)
+    roots = [Path(plan.data[name]) for name in ("images",) if name in plan.data]
+    roots += [work_dir / "data/coco/val2017"] * ("generated" in plan.data)
+    try:
+        images = find_images(roots, 2)
+    except InputError as error:
+        print(f"no pictures of backbones: {error}")
+        images = []
     commands = [Command(job.name, typed(job), seconds_of(work_dir, job) or 0.0) for job in jobs]
+    folders = [work_dir / job.folder for job in jobs]
     report = work_dir / "report.html"
-    sources = Sources(results, [work_dir], find_images(images, 2), commands)
+    sources = Sources(results, folders, images, commands)
     write_report(report, sources, Introduction(plan.name, [plan.text] if plan.text else []))
     print(f"report: {report}")
 
@@ -32,4 +39,7 @@ def write_outcome(plan: Plan, work_dir: Path, jobs: Sequence[Job]) -> None:
 def typed(job: Job) -> str:
     """A job's command line, as one would type it."""
     variables = "".join(f"{name}={shlex.quote(value)} " for name, value in job.environment.items())
-    return f"{variables}selfpatch {shlex.join(job.command)}"
+    if job.resources.processes == 1:
+        return f"{variables}selfpatch {shlex.join(job.command)}"
+    launcher = f"torchrun --nproc-per-node {job.resources.processes} -m selfpatch"
+    return f"{variables}{launcher} {shlex.join([*job.command, '--launcher', 'pytorch'])}"

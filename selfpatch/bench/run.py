@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from selfpatch.bench.jobs import (
     Job,
     expected_seconds,
     is_done,
+    key_now,
     seconds_of,
+    set_aside,
     write_batch,
 )
 from selfpatch.errors import InputError
@@ -20,19 +23,18 @@ from selfpatch.results.file import read_results
 from selfpatch.results.formats import clock
 
 SNAKEFILE = Path(__file__).with_name("Snakefile")
-
-
 LAST_LINES = 8
 """How much of a log is quoted that names no error."""
 
 
-def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[str]) -> str:
+def run_jobs(work_dir: Path, jobs: list[Job], at_once: int | None, further: Sequence[str]) -> str:
     """Run what is not finished, and what is finished for other inputs.
 
     Args:
         work_dir: Where everything lies.
         jobs: See :func:`selfpatch.bench.jobs.jobs_of`.
-        at_once: Jobs at a time; they share the cores of this machine.
+        at_once: Jobs at a time, which share the cores of this machine; 2 if left out, unless a
+            profile says.
         further: Arguments of Snakemake, such as ``--executor slurm``.
 
     Returns:
@@ -40,19 +42,25 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
     """
     if importlib.util.find_spec("snakemake") is None:
         raise InputError("snakemake is not installed; `pip install 'selfpatch[bench]'` brings it")
+    if any(option in further for option in ("-n", "--dry-run", "--dryrun")):
+        raise InputError("say --dry-run in front of --, where it lists the jobs")
     cores = len(os.sched_getaffinity(0))
     on_cluster = any(name.split("=")[0] in ("--executor", "-e", "--profile") for name in further)
-    threads = 4 if on_cluster else max(cores // at_once, 1)
-    work_dir.mkdir(parents=True, exist_ok=True)
+    threads = 4 if on_cluster else max(cores // (at_once or 2), 1)
+    gpus = 0 if on_cluster else check_gpus(jobs)
     write_batch(work_dir / "jobs.json", Batch(jobs, threads, on_cluster, str(Path.cwd())))
-    remove_damaged(work_dir, jobs)
+    clear_the_way(work_dir, jobs)
+    began = time.time()
     line = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
     line += ["--directory", str(work_dir), "--quiet", "all", "--keep-going", "--rerun-incomplete"]
     line += ["--nolock"]  # it would stay behind a killed run; the folder's own lock does not
     line += ["--rerun-triggers", "mtime", "params", "input", "--scheduler", "greedy"]
-    line += ["--jobs", str(at_once)] if on_cluster else ["--cores", str(threads * at_once)]
     if not on_cluster:
-        line += ["--resources", f"gpu={check_gpus(jobs)}"]
+        line += ["--cores", str(threads * (at_once or 2))]
+    elif at_once or "--profile" not in " ".join(further):
+        line += ["--jobs", str(at_once or 2)]
+    if not on_cluster:
+        line += ["--resources", f"gpu={gpus}"]
     with subprocess.Popen([*line, *further]) as running:
         try:
             status = running.wait()
@@ -60,12 +68,17 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int, further: Sequence[st
             running.wait()
             raise
     failed = [job for job in jobs if not is_done(work_dir, job)]
-    return said(work_dir, failed) if failed else ended_badly(status)
+    if any(was_begun(work_dir, job, began) for job in failed):
+        return said(work_dir, failed, began)
+    if failed or status:
+        return f"snakemake ended with exit status {status} and no job was begun, see above"
+    return ""
 
 
-def ended_badly(status: int) -> str:
-    """What is to say of Snakemake's own exit status."""
-    return f"snakemake ended with exit status {status}, see above" if status else ""
+def was_begun(work_dir: Path, job: Job, moment: float) -> bool:
+    """Whether a job has written to its log since a moment."""
+    log = work_dir / f"{job.folder}.log"
+    return log.exists() and log.stat().st_mtime >= moment - 2
 
 
 def check_gpus(jobs: Sequence[Job]) -> int:
@@ -83,29 +96,45 @@ def check_gpus(jobs: Sequence[Job]) -> int:
 def visible_gpus() -> list[str]:
     """The GPUs that this plan may use, as CUDA_VISIBLE_DEVICES names them."""
     if (stated := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [number for number in stated.split(",") if number]
+        numbers = [number.strip() for number in stated.split(",")]
+        return [number for number in numbers if number and not number.startswith("-")]
     return [path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")]
 
 
-def remove_damaged(work_dir: Path, jobs: Sequence[Job]) -> None:
-    """Remove what cannot be read or is of other inputs than now, so that it is made again."""
+def clear_the_way(work_dir: Path, jobs: Sequence[Job]) -> None:
+    """Set aside what was made of other inputs than now, and remove results that cannot be read.
+
+    Snakemake would remove an old output when its job begins. One whose backbone is to be made
+    again by the same command stays: its weights may come out equal.
+    """
+    moved: set[str] = set()
     for job in jobs:
         path = work_dir / job.output
-        if path.exists() and not is_done(work_dir, job):
-            path.unlink()
-        if path.name == "results.json" and path.exists():
+        if not path.exists():
+            continue
+        if key_now(work_dir, job) is None and not moved.intersection(job.needs):
+            continue
+        if not is_done(work_dir, job):
+            moved.add(job.output)
+            place = set_aside(work_dir, job)
+            print(f"  again  {job.name}: other inputs than before; the old lies in {place}")
+        elif path.name == "results.json":
             try:
                 read_results([path])
             except InputError as error:
-                print(f"  again  {job.name}: {error}", flush=True)
+                print(f"  again  {job.name}: {error}")
                 path.unlink()
+    sys.stdout.flush()
 
 
-def said(work_dir: Path, failed: Sequence[Job]) -> str:
+def said(work_dir: Path, failed: Sequence[Job], began: float) -> str:
     """What did not end well: the jobs that failed with their last words, and those behind them."""
     behind = [j for j in failed if any(need in {f.output for f in failed} for need in j.needs)]
-    own = [job for job in failed if job not in behind]
-    parts = [f"{job.name} failed; {last_words(work_dir / f'{job.folder}.log')}" for job in own]
+    parts = []
+    for job in (job for job in failed if job not in behind):
+        words = last_words(work_dir / f"{job.folder}.log")
+        begun = was_begun(work_dir, job, began)
+        parts.append(f"{job.name} failed; {words}" if begun else f"{job.name} was not begun")
     if behind:
         parts.append(f"not begun for that: {', '.join(job.name for job in behind)}")
     return f"{len(failed)} of the jobs are not done: " + "; ".join(parts)
@@ -136,7 +165,8 @@ def listed(work_dir: Path, jobs: Sequence[Job]) -> str:
         seconds = seconds_of(work_dir, job) if done.issuperset(job.needs) else None
         if seconds is None:
             left.append(job)
-            lines.append(f"  to do  {job.name}{needs}{asked(job, expected.get(job.kind))}")
+            how = "again " if (work_dir / job.output).exists() else "to do "
+            lines.append(f"  {how} {job.name}{needs}{asked(job, expected.get(job.kind))}")
         else:
             done.add(job.output)
             lines.append(f"  done   {job.name}{needs}; took {clock(seconds)}")

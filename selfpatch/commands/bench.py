@@ -37,13 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument("plan", help="a YAML file, or a name that `selfpatch list plans` prints")
     parser.add_argument("--work-dir", type=Path, help="where to write; work_dirs/<plan>")
-    parser.add_argument("--jobs", type=positive, default=2, help="at a time")
+    parser.add_argument(
+        "--jobs", type=positive, help="at a time; 2, or what the profile of a cluster says"
+    )
     for name, text in RESOURCES.items():
         parser.add_argument(
             f"--{name}", type=int, metavar="N", help=f"{text}, instead of the plan's"
         )
     parser.add_argument(
-        "--data", nargs="+", default=[], metavar="NAME=DIR", help="images, coco, ade20k, davis"
+        "--data",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=DIR",
+        help="images, coco, ade20k, davis",
     )
     parser.add_argument("--dry-run", action="store_true", help="only list the jobs")
     parser.add_argument("--json", action="store_true", help="list the jobs as JSON, and end")
@@ -64,21 +71,21 @@ def compare(
     work_dir: Path | None,
     data: Mapping[str, str],
     resources: Mapping[str, int | None] | None = None,
-    at_once: int = 2,
+    at_once: int | None = None,
     dry_run: bool = False,
     as_json: bool = False,
     further: Sequence[str] = (),
 ) -> None:
     """Run a plan to its tables and its report; see the command's help for the arguments."""
     from selfpatch.atomic import one_run_in
-    from selfpatch.bench.jobs import is_done, jobs_of, with_resources
+    from selfpatch.bench.jobs import is_done, jobs_of
     from selfpatch.bench.plan import read_plan
     from selfpatch.bench.run import listed, run_jobs
     from selfpatch.shipped import find_plan
 
-    plan = read_plan(find_plan(name), data)
+    plan = read_plan(find_plan(name), data, resources, must_exist=not (dry_run or as_json))
     work_dir = (work_dir or Path("work_dirs", plan.name)).resolve()
-    jobs = with_resources(jobs_of(plan, work_dir), resources or {})
+    jobs = jobs_of(plan, work_dir)
     check_commands(jobs)
     if as_json:
         print(json.dumps([asdict(job) for job in jobs], indent=1))
@@ -86,6 +93,8 @@ def compare(
     print(f"{plan.name}: {len(jobs)} jobs in {work_dir}", flush=True)
     if dry_run:
         print(listed(work_dir, jobs))
+        for missing in plan.missing:
+            print(f"to be named with --data: {missing}")
         return
     with one_run_in(work_dir):
         if "generated" in plan.data:
@@ -93,7 +102,10 @@ def compare(
         failures = run_jobs(work_dir, jobs, at_once, further)
     from selfpatch.bench.outcome import write_outcome  # which draws, and needs what draws
 
-    write_outcome(plan, work_dir, [job for job in jobs if is_done(work_dir, job)])
+    try:
+        write_outcome(plan, work_dir, [job for job in jobs if is_done(work_dir, job)])
+    except InputError as error:
+        failures = "; ".join(filter(None, [failures, f"no report: {error}"]))
     if failures:
         raise InputError(failures)
 
@@ -113,6 +125,8 @@ def folders(given: list[str]) -> dict[str, str]:
     for name, sign, folder in pairs:
         if not sign or not folder:
             raise InputError(f"--data {name} is no NAME=DIR, such as coco=data/coco")
+        if [own for own, _, _ in pairs].count(name) > 1:
+            raise InputError(f"--data names {name} twice; give one folder for it")
     return {name: folder for name, _, folder in pairs}
 
 

@@ -6,7 +6,8 @@ Examples:
     selfpatch demo --data DIR
 
 It is `selfpatch bench demo`. DIR holds imagenette224/train (or another folder of images), coco,
-ade20k and davis, of which small parts are used. Without it, small data are generated.
+ade20k and davis; few images are trained on, and all of val are tested. Without it, small data are
+generated.
 """
 
 import argparse

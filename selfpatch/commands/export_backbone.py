@@ -10,6 +10,8 @@ Examples:
 import argparse
 import json
 
+from selfpatch.commands.parser import natural
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -24,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--network", choices=["teacher", "student"], default="teacher", help="of a training"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of random weights")
+    parser.add_argument("--seed", type=natural, default=0, help="of random weights")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

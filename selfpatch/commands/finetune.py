@@ -15,6 +15,8 @@ import runpy
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -62,11 +64,19 @@ def call_host(tool: str, name: str, arguments: Sequence[str], dry_run: bool = Fa
 def read_config(path: str, arguments: Sequence[str]) -> "Config":
     """The config as the host's tool reads it, with the ``--cfg-options`` among the arguments."""
     from mmengine.config import Config, DictAction
+    from mmengine.runner import Runner
 
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, default={})
     cfg = Config.fromfile(path, import_custom_modules=False)
-    cfg.merge_from_dict(parser.parse_known_args(arguments)[0].cfg_options)
+    given = parser.parse_known_args(arguments)[0].cfg_options
+    known = {*cfg, *signature(Runner.__init__).parameters, "auto_scale_lr", "backend_args"}
+    for name in given:
+        if (first := name.partition(".")[0]) not in known:
+            close = get_close_matches(first, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else "see --help"
+            raise InputError(f"{path} has no {first}, which --cfg-options names; {hint}")
+    cfg.merge_from_dict(given)
     return cfg
 
 

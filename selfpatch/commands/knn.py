@@ -11,7 +11,7 @@ A folder holds one subfolder per class. The protocol is DINO's. What stands for 
 import argparse
 import json
 
-from selfpatch.commands.parser import positive
+from selfpatch.commands.parser import above_zero, natural, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--val", required=True, metavar="DIR", help="images that are classified")
     parser.add_argument("--size", type=positive, default=224, help="side of the images, in pixels")
     parser.add_argument("--k", type=positive, default=20, help="votes per image")
-    parser.add_argument("--temperature", type=float, default=0.07, help="of the votes")
+    parser.add_argument("--temperature", type=above_zero, default=0.07, help="of the votes")
     parser.add_argument("--device", help="such as cpu or cuda:1; a GPU where there is one")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read images")
+    parser.add_argument("--workers", type=natural, default=2, help="processes that read images")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from selfpatch.shipped import files_of
 
-TOPICS = ("configs", "plans", "tasks", "layouts", "variants")
+TOPICS = ("configs", "plans", "tasks", "layouts", "checkpoints", "variants")
 CONFIGS = {"selfpatch.configs": "pretrain", "mmdet_configs": "detect", "mmseg_configs": "segment"}
 """Package of configs -> what they are for."""
 
@@ -68,8 +68,15 @@ def tasks() -> Iterator[Entry]:
 
 
 def layouts() -> Iterator[Entry]:
+    """The tables that `selfpatch table --layout` arranges."""
+    from selfpatch.results.layouts import LAYOUTS
+
+    yield from LAYOUTS.items()
+
+
+def checkpoints() -> Iterator[Entry]:
     """Whose checkpoints `selfpatch import` reads, by the method they are of."""
-    from selfpatch.backbones.published import METHODS
+    from selfpatch.backbones.methods import METHODS
 
     for method in METHODS:
         yield method.name, f"checkpoints of {method.origin}"

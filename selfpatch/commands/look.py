@@ -17,11 +17,11 @@ from selfpatch.commands.parser import positive
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument(
-        "--weights", type=Path, nargs="+", required=True, metavar="FILE",
+        "--weights", type=Path, nargs="+", action="extend", required=True, metavar="FILE",
         help="backbone files or checkpoints, one row each",
     )  # fmt: skip
     parser.add_argument(
-        "--images", type=Path, nargs="+", required=True, metavar="PATH",
+        "--images", type=Path, nargs="+", action="extend", required=True, metavar="PATH",
         help="images, and folders of images or of a video's frames",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="the page to write, .html")

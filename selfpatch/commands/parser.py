@@ -96,7 +96,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong as all else here does."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise InputError, which :func:`main` prints."""
+        """Raise InputError, which :func:`selfpatch.cli.main` prints."""
         raise InputError(f"{message}; see `{self.prog} --help`")
 
 
@@ -123,6 +123,20 @@ def positive(text: str) -> int:
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return int(text)
+
+
+def natural(text: str) -> int:
+    """Read a whole number from 0 on."""
+    if int(text) < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return int(text)
+
+
+def above_zero(text: str) -> float:
+    """Read a finite number above 0."""
+    if not 0 < float(text) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no number above 0")
+    return float(text)
 
 
 def build_parser(called: Sequence[str]) -> argparse.ArgumentParser:

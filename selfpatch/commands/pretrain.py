@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from selfpatch.commands.parser import positive
 from selfpatch.shipped import find_config
 
 
@@ -31,12 +32,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--davis", metavar="DIR", help="folder in DAVIS-2017's layout: log J&F")
     parser.add_argument(
-        "--eval-interval", type=int, default=1, metavar="EPOCHS", help="of --knn and --davis"
+        "--eval-interval", type=positive, default=1, metavar="EPOCHS", help="of --knn and --davis"
     )
     parser.add_argument("--tensorboard", action="store_true", help="log for TensorBoard, too")
     parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases, too")
     parser.add_argument(
-        "--cfg-options", nargs="+", default=[], metavar="NAME=VALUE", help="of the config's"
+        "--cfg-options",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the config's",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be trained")
     parser.add_argument(

@@ -21,11 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="results files, or folders to search for them, for backbones and for runs' logs",
     )  # fmt: skip
     parser.add_argument(
-        "--runs", type=Path, nargs="+", default=[], metavar="WORK_DIR",
+        "--runs", type=Path, nargs="+", action="extend", default=[], metavar="WORK_DIR",
         help="more folders with backbones and runs' logs",
     )  # fmt: skip
     parser.add_argument(
-        "--images", type=Path, nargs="+", default=[], metavar="PATH",
+        "--images", type=Path, nargs="+", action="extend", default=[], metavar="PATH",
         help="images, or folders of some, to look at with each backbone",
     )  # fmt: skip
     parser.add_argument(

@@ -86,7 +86,7 @@ def draw_look(
     faults: dict[Path, str],
     settings: Settings,
 ) -> Look:
-    """What :func:`look_at` found -> all pictures of the page."""
+    """What :func:`selfpatch.report.seeing.look_at` found -> all pictures of the page."""
     notes = tuple(ImageLook(path.name, note) for path, note in faults.items())
     pictures = tuple(draw_image(i, view, backbones, settings) for i, view in enumerate(views))
     count = "one image" if len(views) == 1 else f"{len(views)} images"

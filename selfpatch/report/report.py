@@ -233,7 +233,7 @@ def gallery_of(table: Table, outcomes: Sequence[Outcome]) -> tuple[str, Gallery]
 
 
 def origin(file: Path, result: Result) -> tuple[str, ...]:
-    """Where one result comes from, under :data:`ORIGIN`."""
+    """Where one result comes from: a row of the page's list of results."""
     model = model_of(result)
     data = f"{result.dataset['path']}, {result.dataset['count']} {result.dataset['unit']}"
     cells = (

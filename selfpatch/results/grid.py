@@ -16,7 +16,9 @@ OF_MEASURED = (
     " in percent points, with the 95 % confidence interval of Student's t: over pairs of equal"
     " seeds, or Welch's."
 )
-SEVERAL = "Several results of one backbone, whose deviation is not that of pretraining"
+SEVERAL = (
+    "Several results of one backbone, whose deviation and intervals know nothing of pretraining"
+)
 OF_NULLS = "A dash in a row with results is a metric that could not be computed."
 OF_ONE_SEED = (
     "One seed: nothing tells such a difference from chance. Train both again with --cfg-options"
@@ -49,7 +51,7 @@ class Grid:
         header: Headings of the columns: model, trunk, n, and the metrics.
         lines: What stands below them.
         notes: Sentences for under the table.
-    sources: Where each published number stands, and how it was made.
+        sources: Where each published number stands, and how it was made.
         commands: What would fill the dashes: headings, and commands below them.
     """
 

@@ -17,6 +17,13 @@ OPERATORS = "mmcv operators"
 """What versions say of the operators that a host computed with."""
 
 
+IMAGES = "names of the images"
+"""What a backbone's settings say of the images that it was pretrained on."""
+
+BUDGET = ("train_cfg.max_epochs", "total_batch_size")
+"""Settings of a pretraining in which a method and its baseline are compared by name."""
+
+
 class Setting(NamedTuple):
     """What two results must share to be averaged or subtracted, beside the trunk.
 
@@ -153,8 +160,9 @@ def minus(own: Row, other: Row | Difference, column: int) -> Cell:
     if isinstance(other, Difference):
         return replace(cell, difference=other)
     name = other.model.name
-    if other.variant:
-        name = other.variant if name == own.model.name else f"{name} ({other.variant})"
+    more = other.variant or ", ".join(budget(one_of(other), one_of(own)))
+    if more:
+        name = more if name == own.model.name else f"{name} ({more})"
     values = other.cells[column].values
     said = difference(cell.values, values, name) if values else Difference(name, how="no value")
     return replace(cell, difference=said)
@@ -175,7 +183,19 @@ def without_selfpatch(row: Row, rows: Sequence[Row]) -> Row | Difference | None:
     chosen = nearest(own, [one_of(other) for other in fitting])
     if chosen is None:
         return Difference(name, how=f"which {name}?")
+    images = [result.backbone["settings"].get(IMAGES) for result in (own, chosen)]
+    if None not in images and images[0] != images[1]:
+        return Difference(name, how="pretrained on other images")
     return next(other for other in fitting if one_of(other) is chosen)
+
+
+def budget(other: Result, own: Result) -> list[str]:
+    """What another backbone's training took that this one's did not, where both are known."""
+    taken = [
+        {name: value for name, value in result.backbone["settings"].items() if name in BUDGET}
+        for result in (other, own)
+    ]
+    return differences(taken[0], taken[1:]) if all(taken) else []
 
 
 def one_of(row: Row) -> Result:

@@ -1,6 +1,7 @@
 """A plan is run: once, in parallel, gone on with after a kill; a failure costs what needs it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,20 +10,30 @@ from pathlib import Path
 
 import pytest
 
-from selfpatch.bench.job import gpus
+from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.bench.job import gpus, note
 from selfpatch.bench.jobs import (
     Batch,
     Job,
+    assigned,
+    content_of,
     jobs_of,
     key_now,
     read_batch,
-    with_resources,
     write_batch,
 )
 from selfpatch.bench.plan import Resources, read_plan
-from selfpatch.bench.run import check_gpus, last_words, listed
+from selfpatch.bench.run import (
+    check_gpus,
+    clear_the_way,
+    last_words,
+    listed,
+    run_jobs,
+    visible_gpus,
+)
 from selfpatch.demo.data import Sizes, generate
 from selfpatch.errors import InputError
+from selfpatch.models.trunks import build_trunk
 from tests import ROOT
 
 PLAN = """
@@ -84,7 +95,7 @@ def test_a_backbone_that_is_a_file_is_tracked_once_and_known_by_its_content(plan
 
 
 def test_resources_of_the_command_line(plan):
-    jobs = with_resources(jobs_of(read_plan(plan), Path("w")), {"processes": 2, "gpus": 1})
+    jobs = jobs_of(read_plan(plan, taken={"processes": 2, "gpus": 1}), Path("w"))
     assert [(j.resources.processes, j.resources.gpus) for j in jobs] == [(1, 0), (1, 1)] * 2
 
 
@@ -92,15 +103,91 @@ def test_a_fine_tuning_takes_a_gpu_for_each_process(plan):
     text = plan.read_text().replace("{davis: ", "{ade20k: .., davis: ", 1)
     config = "upernet_selfpatch-small_ade20k-128x128"
     plan.write_text(text + f"  segment: {{finetune: {config}}}\n")
-    tuned = [job for job in jobs_of(read_plan(plan), Path("w")) if job.kind == "segment"]
+    keys = set()
     for stated, processes in (({}, 1), ({"gpus": 2}, 2), ({"gpus": 8}, 4)):
-        found = with_resources(tuned, {"processes": 4, **stated})
-        assert [job.resources.processes for job in found] == [processes] * 2
+        found = jobs_of(read_plan(plan, taken={"processes": 4, **stated}), Path("w"))
+        tuned = [job for job in found if job.kind == "segment"]
+        assert [job.resources.processes for job in tuned] == [processes] * 2
+        keys |= {job.key for job in tuned}
+    assert len(keys) == 6  # for a step's images are those of all processes
 
 
 def test_resources_that_there_are_not_are_refused(plan):
-    with pytest.raises(InputError, match="--processes is 0; give a whole number from 1 on"):
-        with_resources(jobs_of(read_plan(plan), Path("w")), {"processes": 0})
+    with pytest.raises(InputError, match="line has processes=0; give a whole number from 1 on"):
+        read_plan(plan, taken={"processes": 0})
+
+
+def test_nothing_and_zero_are_options_too(plan):
+    options = "{short-side: 64, radius: 0, context-frames: 0}"
+    plan.write_text(plan.read_text().replace("{short-side: 64, device: cpu}", options))
+    command = jobs_of(read_plan(plan), Path("w"))[1].command
+    assert command[-6:] == ["--short-side", "64", "--radius", "0", "--context-frames", "0"]
+    assert assigned("it", {"train_cfg.max_epochs": None}) == ["train_cfg.max_epochs=None"]
+
+
+@pytest.mark.parametrize("name", ["my dir", "a,b"])
+def test_what_settings_cannot_hold_is_refused_before_anything_runs(name, plan):
+    text = plan.read_text().replace("{davis: ", "{ade20k: .., davis: ", 1)
+    plan.write_text(text + "  s: {finetune: upernet_selfpatch-small_ade20k-128x128}\n")
+    with pytest.raises(InputError, match="settings hold no space and no comma; choose another"):
+        jobs_of(read_plan(plan), Path(name))
+
+
+def test_a_job_is_the_same_wherever_its_work_dir_lies_and_however_it_is_called(plan, tmp_path):
+    keys = {
+        tuple(job.key for job in jobs_of(read_plan(plan), tmp_path / name))
+        for name in ("w", "é", "work", tmp_path.name)
+    }
+    assert len(keys) == 1
+
+
+def test_a_backbone_file_that_was_copied_is_the_same_one(plan, tmp_path):
+    vit = build_trunk("vit_tiny", depth=1)
+    for name in ("a", "b"):
+        path = tmp_path / name / "x.safetensors"
+        path.parent.mkdir()
+        save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
+    os.utime(path, (1, 1))
+    assert content_of(path) == content_of(tmp_path / "a/x.safetensors")
+
+
+def test_more_gpus_than_there_are_is_one_sentence_and_costs_nothing(plan, monkeypatch, tmp_path):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
+    assert check_gpus(jobs_of(read_plan(plan, taken={"gpus": 2}), tmp_path)) == 2
+    jobs = jobs_of(read_plan(plan, taken={"gpus": 3}), tmp_path)
+    (tmp_path / jobs[0].folder).mkdir(parents=True)
+    (tmp_path / jobs[0].output).touch()
+    with pytest.raises(InputError, match="seed 0 asks for 3 GPUs, and this machine has 2; say"):
+        run_jobs(tmp_path, jobs, 1, [])
+    with pytest.raises(InputError, match="say --dry-run in front of --"):
+        run_jobs(tmp_path, jobs, 1, ["-n"])
+    assert (tmp_path / jobs[0].output).exists()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    assert visible_gpus() == []
+
+
+def test_what_was_made_of_other_inputs_is_set_aside_and_not_deleted(plan, tmp_path, capsys):
+    def made(job: Job) -> None:
+        (tmp_path / "w" / job.folder).mkdir(parents=True)
+        (tmp_path / "w" / job.output).write_text(job.name)
+        note(tmp_path / "w" / job.folder, {"key": key_now(tmp_path / "w", job), "seconds": 1})
+
+    before = jobs_of(read_plan(plan), tmp_path / "w")[0]
+    made(before)
+    plan.write_text(plan.read_text().replace("vit_tiny", "vit_small"))
+    jobs = jobs_of(read_plan(plan), tmp_path / "w")
+    assert listed(tmp_path / "w", jobs).startswith("  again  draw floor, seed 0")
+    clear_the_way(tmp_path / "w", jobs)
+    assert "again  draw floor, seed 0: other inputs than before; the old lies in" in (
+        capsys.readouterr().out
+    )
+    old = tmp_path / "w/.replaced/floor/seed-0/backbone-1/backbone.safetensors"
+    assert old.read_text() == before.name
+    assert not (tmp_path / "w" / before.output).exists()
+    made(jobs[0])
+    plan.write_text(plan.read_text().replace("vit_small", "vit_tiny"))
+    clear_the_way(tmp_path / "w", jobs_of(read_plan(plan), tmp_path / "w"))
+    assert (tmp_path / "w/.replaced/floor/seed-0/backbone-2/backbone.safetensors").exists()
 
 
 def test_what_is_left_is_as_long_as_the_like_that_is_done(plan, tmp_path):
@@ -123,14 +210,6 @@ def test_what_is_left_is_as_long_as_the_like_that_is_done(plan, tmp_path):
     assert lines[0] == "  done   draw floor, seed 0; took 1:00"
     assert lines[4] == "  to do  draw floor, seed 2; about 2:00"
     assert lines[-1] == "left: 2:00 of computing, and 4 jobs of unknown length"
-
-
-def test_more_gpus_than_there_are_is_one_sentence(plan, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,4")
-    jobs = jobs_of(read_plan(plan), Path("w"))
-    assert check_gpus(with_resources(jobs, {"gpus": 2})) == 2
-    with pytest.raises(InputError, match="seed 0 asks for 3 GPUs, and this machine has 2; say"):
-        check_gpus(with_resources(jobs, {"gpus": 3}))
 
 
 def test_a_log_is_quoted_by_its_error(tmp_path):

@@ -1,5 +1,7 @@
 """A plan is read strictly: what it cannot mean is one sentence."""
 
+from pathlib import Path
+
 import pytest
 
 from selfpatch.bench.jobs import jobs_of
@@ -59,6 +61,14 @@ def test_a_whole_plan(plan, tmp_path):
         ("  mine:", "  floor:", "has 'floor' twice in the mapping of line 6"),
         ("  mine:", "  Floor:", "'floor' and 'Floor' share a folder; rename one of them"),
         ("seeds: [0, 1]", "seeds: [1, 1]", "seeds=.1, 1.; give a list of different whole numbers"),
+        ("seeds: [0, 1]", "seeds: [-1]", "seeds=.-1.; give .* whole numbers, from 0 to"),
+        ("short-side: 240", "weights: x", "has the option weights, which the plan decides"),
+        ("short-side: 240", "a: {b: 1}", "give settings by dotted names, a.b"),
+        ("random: vit_tiny", "random: vit_tiny, tasks: [[davis2017]]", "and no list of names"),
+        ("seeds:", "sizes: {height: 0}\nseeds:", "sizes has height=0; give a whole number"),
+        ("  mine:", "  other: {random: vit_tiny}\n  mine:", "'floor' and 'other' are one backbone"),
+        ("  mine:", "  seed 1:", "'seed 1' of backbones has the suite's own folder"),
+        ("random: vit_tiny", "pretrain: demo_dino, processes: 3, gpus: 2", "3 processes on 2 GPUs"),
         ("seeds: [0, 1]", "seeds: 3", "seeds=3; give a list of different whole numbers"),
         ("b.safetensors", "c.safetensors", "is to be .*c.safetensors, which does not exist"),
         ("/davis\n", "/devis\n", "data.davis is .*devis, which does not exist"),
@@ -69,11 +79,11 @@ def test_a_whole_plan(plan, tmp_path):
         ("seeds", "\tseeds", "is no YAML"),
         ("random: vit_tiny", "random: vit_tiny, tasks: 5", "are 5 and no list"),
         ("random: vit_tiny", "random: vit_tiny, processes: 2", "is trained; leave them out"),
-        ("davis: {},", "davis: {}, processes: 2,", "nothing is trained; see workers"),
+        ("davis: {},", "davis: {}, processes: 2,", "nothing is trained; leave"),
         ("davis: {},", "finetune: x, gpus: 1, processes: 2,", "has 2 processes and 1 GPUs; mmdet"),
         ("seeds:", "sizes: {framse: 3}\nseeds:", "did you mean frames?"),
         ("  davis: ", "  davos: ", "data has the unknown key 'davos'; did you mean davis?"),
-        ("  davis2017:", "  backbone:", "share a folder"),
+        ("  davis2017:", "  backbone:", "'backbone' of tasks has the suite's own folder"),
     ],
 )  # fmt: skip
 def test_what_a_plan_cannot_mean_is_named(old, new, sentence, plan):
@@ -158,3 +168,30 @@ def test_the_suites_plans_name_configs_that_exist(path, tmp_path, monkeypatch):
 def test_names_of_folders():
     assert folder_of("DINO + SelfPatch, ViT-S/8") == "dino-selfpatch-vit-s-8"
     assert folder_of("../..") == "unnamed"
+
+
+def test_an_empty_plan_and_merged_mappings(tmp_path):
+    (tmp_path / "p.yaml").write_text("# nothing\n")
+    with pytest.raises(InputError, match=r"p\.yaml is empty; see"):
+        read_plan(tmp_path / "p.yaml")
+    (tmp_path / "p.yaml").write_text(
+        "backbones:\n  a: &a {random: vit_tiny, cpus: 2}\n  b: {<<: *a, random: vit_small}\n"
+        "tasks: {t: {davis: {}}}\n"
+    )
+    found = read_plan(tmp_path / "p.yaml").backbones
+    assert [(own.source, own.resources.cpus) for own in found] == [
+        ("vit_tiny", 2),
+        ("vit_small", 2),
+    ]
+
+
+def test_a_plan_can_be_looked_at_without_its_data(plan, tmp_path, monkeypatch):
+    monkeypatch.delenv("DAVIS_ROOT", raising=False)
+    (tmp_path / "q.yaml").write_text(
+        "data: {davis: '${DAVIS_ROOT}'}\n"
+        "backbones: {a: {random: vit_tiny}}\ntasks: {t: {davis: {}}}"
+    )
+    (missing,) = read_plan(tmp_path / "q.yaml", must_exist=False).missing
+    assert missing == f"davis, now {Path('${DAVIS_ROOT}').absolute()}"
+    with pytest.raises(InputError, match="DAVIS_ROOT is not set"):
+        read_plan(tmp_path / "q.yaml")

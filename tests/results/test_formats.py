@@ -97,7 +97,7 @@ def test_what_is_missing_is_a_dash_with_its_command():
 def test_several_results_of_one_backbone_are_named_as_such():
     results = [result("ade20k-upernet", 40.0 + seed, of=backbone(), seed=seed) for seed in range(3)]
     text = " ".join(to_text(tables(results)).split())
-    assert "whose deviation is not that of pretraining: DINO (3 of 1)." in text
+    assert "whose deviation and intervals know nothing of pretraining: DINO (3 of 1)." in text
 
 
 def test_a_metric_that_fewer_results_have_says_how_many():
