@@ -12,12 +12,21 @@ HOSTS = {"mmdet": ("COCO", "COCO_ROOT"), "mmseg": ("ADE20K", "ADE20K_ROOT")}
 """Host -> its data set, and the variable from which the configs take the folder."""
 
 
+CONFIGS = {"selfpatch.configs": "pretrain", "mmdet_configs": "detect", "mmseg_configs": "segment"}
+"""Package of configs -> what they are for."""
+
+
 def find_config(name: str, *packages: str) -> str:
     """A config's path: a file's, or that of a config which comes with the suite.
 
     Raises:
         InputError: There is no such file, and no such config in ``packages``.
     """
+    elsewhere = [other for other in CONFIGS if other not in packages]
+    if not Path(name).is_file():
+        for package in elsewhere:
+            if name.removesuffix(".py") in {path.stem for path in files_of(package, ".py")}:
+                raise InputError(f"the config {name} is there to {CONFIGS[package]}, not for this")
     return str(find(name, "config", [path for p in packages for path in files_of(p, ".py")]))
 
 

@@ -11,6 +11,7 @@ from davis_eval.commands import WORK
 from selfpatch.cli import main
 from selfpatch.commands.parser import COMMANDS, build_parser, parsed
 from selfpatch.errors import InputError
+from selfpatch.shipped import find_config
 from tests import ROOT
 
 
@@ -78,6 +79,8 @@ def test_configs_are_listed_and_found_by_name(capsys):
     assert listed["demo_dino"].startswith("pretrain: Plain DINO at the size of a demo")
     main(["list", "plans"])
     assert "paper's detection table" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"upernet_.* is there to segment, not for this"):
+        find_config("upernet_selfpatch-small_ade20k-128x128", "selfpatch.configs")
     with pytest.raises(SystemExit) as ended:
         main(["pretrain", "demo_dinno", "--print-config"])
     assert ended.value.code == 2

@@ -11,12 +11,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from selfpatch.shipped import files_of
+from selfpatch.shipped import CONFIGS, files_of
 
 TOPICS = ("configs", "plans", "tasks", "layouts", "checkpoints", "variants")
-CONFIGS = {"selfpatch.configs": "pretrain", "mmdet_configs": "detect", "mmseg_configs": "segment"}
-"""Package of configs -> what they are for."""
-
 Entry = tuple[str, str]
 """A name, and what it is."""
 

@@ -9,6 +9,7 @@ import pytest
 from selfpatch.errors import InputError
 from selfpatch.results.file import Result, described_data
 from selfpatch.results.layouts import build_tables
+from selfpatch.results.rows import IMAGES
 from selfpatch.results.settings import UNKNOWN
 from selfpatch.results.table import Row
 from tests.results.made import VERSIONS, backbone, in_files, recipe_of, result
@@ -98,6 +99,28 @@ def test_of_two_recipes_the_nearer_one_is_the_baseline():
     found = measured(results)[-1].cells[0].difference
     assert found is not None
     assert (found.baseline, found.value) == ("DINO (max_epochs=200)", 2.0)
+
+
+def test_a_baseline_of_another_length_is_named_with_it():
+    results = [result(UPERNET, 40.0, of=of("dino", epochs=300), seed=0)]
+    results += [result(UPERNET, 42.0, of=of("dino+selfpatch", epochs=200), seed=0)]
+    found = measured(results)[-1].cells[0].difference
+    assert found is not None
+    assert (found.baseline, found.value) == ("DINO (max_epochs=300)", 2.0)
+
+
+def test_a_baseline_that_saw_other_images_is_not_subtracted():
+    found = []
+    for names in ("a", "b"):
+        results = [
+            result(UPERNET, of=backbone(method, seed=0, recipe={**recipe_of(method), IMAGES: own}))
+            for method, own in (("dino", "a"), ("dino+selfpatch", names))
+        ]
+        found.append(measured(results)[-1].cells[0].difference)
+    assert found[0] is not None
+    assert found[0].value == 0.0
+    assert found[1] is not None
+    assert (found[1].value, found[1].how) == (None, "pretrained on other images")
 
 
 def test_of_recipes_that_are_as_near_none_is_the_baseline():

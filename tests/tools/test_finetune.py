@@ -184,6 +184,10 @@ def test_the_hosts_multi_scale_test_writes_its_result_as_one(data, segmenter, tm
         ([HOSTS["mmdet"][0], "model.backbone.patchsize=8"], "patchsize"),
         ([HOSTS["mmdet"][0], "model.backbone.patch_size=8"], "the config says patches of 8"),
         ([HOSTS["mmdet"][0], "model.type=MaskRCN"], "MaskRCN is not in the"),
+        (
+            [HOSTS["mmdet"][0], "modle.type=x"],
+            "--cfg-options names; did you mean model?",
+        ),
     ],
 )
 def test_bad_input_is_one_sentence(arguments, sentence, weights, run, tmp_path):
