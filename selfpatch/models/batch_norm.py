@@ -1,6 +1,5 @@
 """Batch normalisation over the images of all processes, on any device."""
 
-import torch
 from torch import Tensor, nn
 
 from selfpatch.models.distributed import mean_over_processes, world_size
@@ -17,13 +16,12 @@ class SyncBatchNorm1d(nn.BatchNorm1d):
         """(B, D) -> (B, D), fp32 under autocast."""
         if not self.training:
             return super().forward(rows)
-        with torch.autocast(rows.device.type, enabled=False):
-            values = rows.float()
-            mean = mean_over_processes(values.mean(0))
-            variance = mean_over_processes((values - mean).square().mean(0))
-            self._track(mean.detach(), variance.detach(), len(rows) * world_size())
-            values = (values - mean) * (variance + self.eps).rsqrt()
-            return values if self.weight is None else values * self.weight + self.bias
+        values = rows.float()  # and none of what follows is cast under autocast
+        mean = mean_over_processes(values.mean(0))
+        variance = mean_over_processes((values - mean).square().mean(0))
+        self._track(mean.detach(), variance.detach(), len(rows) * world_size())
+        values = (values - mean) * (variance + self.eps).rsqrt()
+        return values if self.weight is None else values * self.weight + self.bias
 
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Move the running statistics, as torch does: the variance without bias."""

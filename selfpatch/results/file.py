@@ -6,7 +6,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_origin, get_type_hints
@@ -62,6 +62,9 @@ class Result:
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
 
+
+STATED = [own.name for own in fields(Result) if own.default is own.default_factory is MISSING]
+"""What every results file has to say."""
 
 OF_RESULT: dict[str, Any] = {
     **{name: get_origin(kind) or kind for name, kind in get_type_hints(Result).items()},
@@ -149,7 +152,11 @@ def read_results(paths: Iterable[str | os.PathLike[str]]) -> dict[Path, Result]:
             continue
         seen.add(file.resolve())
         try:
-            result = Result(**json.loads(file.read_text()))
+            content = json.loads(file.read_text())
+            missing = [name for name in STATED if name not in content]
+            if missing:
+                raise ValueError(f"it has no {missing[0]}")
+            result = Result(**content)
             check(result)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise InputError(f"{file} is not a results file ({error})") from None

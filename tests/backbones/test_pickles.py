@@ -109,3 +109,16 @@ def test_a_pretraining_takes_nothing_up_that_wants_to_run_code(
     assert "Traceback" not in done.stderr
     assert str(CONFIGS) not in done.stderr.splitlines()[-1]
     assert "safe" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_read"), [("2.5.1", False), ("2.6.0", True), ("2.15", True)]
+)
+def test_a_torch_that_cannot_read_safely_does_not_read(version, is_read, tmp_path, monkeypatch):
+    torch.save({"a": torch.ones(1)}, tmp_path / "c.pth")
+    monkeypatch.setattr(torch, "__version__", version)
+    if is_read:
+        assert unpickle(tmp_path / "c.pth")["a"].equal(torch.ones(1))
+        return
+    with pytest.raises(InputError, match=r"can be read with torch 2\.6 or newer only"):
+        unpickle(tmp_path / "c.pth")
