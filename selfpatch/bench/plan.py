@@ -358,12 +358,16 @@ def check_folders(path: Path, kind: str, names: list[str]) -> None:
 
 
 def check_sources(path: Path, backbones: list[Backbone]) -> None:
-    """Raise InputError where two backbones are the same one, whose results no table can hold."""
-    seen: dict[tuple[str, str, str], str] = {}
+    """Raise InputError where one backbone is tried on a task twice: no table takes both."""
+    seen: dict[tuple[str, ...], str] = {}
     for own in backbones:
         made_by = own.origin, own.source, repr(sorted(own.options.items()))
-        if (other := seen.setdefault(made_by, own.name)) != own.name:
-            raise InputError(f"{path}: {other!r} and {own.name!r} are one backbone; remove one")
+        for name in own.tasks:
+            if (other := seen.setdefault((*made_by, name), own.name)) != own.name:
+                raise InputError(
+                    f"{path}: {other!r} and {own.name!r} are one backbone, both for {name};"
+                    " remove one"
+                )
 
 
 def folder_of(name: str) -> str:

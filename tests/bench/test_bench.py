@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -248,9 +249,12 @@ def test_a_task_follows_its_backbone_and_a_moved_plan_is_not_made_anew(plan, tmp
     assert bench(plan).returncode == 0
     first = json.loads(next((tmp_path / "work").rglob("results.json")).read_text())
     plan.write_text(plan.read_text().replace("random: vit_tiny", "random: vit_small"))
-    assert "  to do  davis2017 of floor" in bench(plan, "--dry-run").stdout
+    assert "  again  davis2017 of floor" in bench(plan, "--dry-run").stdout
     done = bench(plan)
     assert done.stdout.count("  start ") == 2, done.stdout + done.stderr
+    (old,) = (tmp_path / "work/.replaced").rglob("results.json")
+    assert json.loads(old.read_text()) == first
+    shutil.rmtree(tmp_path / "work/.replaced")
     second = json.loads(next((tmp_path / "work").rglob("results.json")).read_text())
     assert first["backbone"]["fingerprint"] != second["backbone"]["fingerprint"]
     (tmp_path / "work").rename(tmp_path / "moved")

@@ -66,7 +66,7 @@ def test_a_whole_plan(plan, tmp_path):
         ("short-side: 240", "a: {b: 1}", "give settings by dotted names, a.b"),
         ("random: vit_tiny", "random: vit_tiny, tasks: [[davis2017]]", "and no list of names"),
         ("seeds:", "sizes: {height: 0}\nseeds:", "sizes has height=0; give a whole number"),
-        ("  mine:", "  other: {random: vit_tiny}\n  mine:", "'floor' and 'other' are one backbone"),
+        ("  mine:", "  other: {random: vit_tiny}\n  mine:", "and 'other' are one backbone, both"),
         ("  mine:", "  seed 1:", "'seed 1' of backbones has the suite's own folder"),
         ("random: vit_tiny", "pretrain: demo_dino, processes: 3, gpus: 2", "3 processes on 2 GPUs"),
         ("seeds: [0, 1]", "seeds: 3", "seeds=3; give a list of different whole numbers"),
