@@ -15,15 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfpatch.atomic import atomic_write
-from selfpatch.bench.jobs import (
-    Batch,
-    Job,
-    facts_of,
-    is_of_other_inputs,
-    key_now,
-    read_batch,
-    set_aside,
-)
+from selfpatch.bench.finished import facts_of, is_of_other_inputs, key_now, set_aside
+from selfpatch.bench.jobs import Batch, Job, read_batch
 from selfpatch.bench.run import visible_gpus
 from selfpatch.parent import end_with_starter
 

@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfpatch.bench.jobs import Job, seconds_of
+from selfpatch.bench.finished import seconds_of
+from selfpatch.bench.jobs import Job
 from selfpatch.bench.plan import Plan
 from selfpatch.errors import InputError
 from selfpatch.report.report import Command, Introduction, Sources, write_report

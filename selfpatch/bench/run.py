@@ -8,16 +8,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfpatch.bench.jobs import (
-    Batch,
-    Job,
-    expected_seconds,
-    is_done,
-    key_now,
-    seconds_of,
-    set_aside,
-    write_batch,
-)
+from selfpatch.bench.finished import expected_seconds, is_done, key_now, seconds_of, set_aside
+from selfpatch.bench.jobs import Batch, Job, write_batch
 from selfpatch.errors import InputError
 from selfpatch.results.file import read_results
 from selfpatch.results.formats import clock

@@ -78,8 +78,9 @@ def compare(
 ) -> None:
     """Run a plan to its tables and its report; see the command's help for the arguments."""
     from selfpatch.atomic import one_run_in
-    from selfpatch.bench.jobs import is_done, jobs_of
-    from selfpatch.bench.plan import read_plan
+    from selfpatch.bench.finished import is_done
+    from selfpatch.bench.jobs import jobs_of
+    from selfpatch.bench.reading import read_plan
     from selfpatch.bench.run import listed, run_jobs
     from selfpatch.shipped import find_plan
 

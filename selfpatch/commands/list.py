@@ -1,4 +1,4 @@
-"""Name the configs, plans, tasks, layouts and variants there are, one line each.
+"""Name the configs, plans, tasks, layouts, checkpoints and variants there are, one line each.
 
 Examples:
     selfpatch list

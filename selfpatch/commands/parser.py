@@ -62,7 +62,7 @@ COMMANDS = {
     ),
     "list": (
         "selfpatch.commands.list",
-        "name the configs, plans, tasks, layouts and variants there are",
+        "name the configs, plans, tasks, layouts, checkpoints and variants there are",
     ),
     "doctor": (
         "selfpatch.commands.doctor",

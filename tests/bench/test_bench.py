@@ -12,18 +12,11 @@ from pathlib import Path
 import pytest
 
 from selfpatch.backbones.file import BackboneInfo, save_backbone
+from selfpatch.bench.finished import key_now
 from selfpatch.bench.job import gpus, note
-from selfpatch.bench.jobs import (
-    Batch,
-    Job,
-    assigned,
-    content_of,
-    jobs_of,
-    key_now,
-    read_batch,
-    write_batch,
-)
-from selfpatch.bench.plan import Resources, read_plan
+from selfpatch.bench.jobs import Batch, Job, assigned, content_of, jobs_of, read_batch, write_batch
+from selfpatch.bench.plan import Resources
+from selfpatch.bench.reading import read_plan
 from selfpatch.bench.run import (
     check_gpus,
     clear_the_way,

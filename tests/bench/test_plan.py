@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from selfpatch.bench.jobs import jobs_of
-from selfpatch.bench.plan import folder_of, read_plan
+from selfpatch.bench.plan import folder_of
+from selfpatch.bench.reading import read_plan
 from selfpatch.commands.bench import check_commands
 from selfpatch.errors import InputError
 from selfpatch.shipped import files_of, find_config, find_plan

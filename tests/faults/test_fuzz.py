@@ -37,7 +37,7 @@ from davis_eval.stamps import seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo, read_file, save_backbone
 from selfpatch.backbones.loading import load_features
 from selfpatch.bench.jobs import jobs_of
-from selfpatch.bench.plan import read_plan
+from selfpatch.bench.reading import read_plan
 from selfpatch.check.ade20k import check_ade20k
 from selfpatch.check.coco import check_coco
 from selfpatch.data.images import read_image
