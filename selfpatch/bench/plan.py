@@ -97,7 +97,7 @@ class Plan:
     def missing(self) -> list[str]:
         """Data that are not where the plan says, for one that was read without them."""
         folders = {name: folder for name, folder in self.data.items() if name != "generated"}
-        return [f"{name}, now {at}" for name, at in folders.items() if not Path(at).is_dir()]
+        return [f"{name}={at}" for name, at in folders.items() if not Path(at).is_dir()]
 
 
 def folder_of(name: str) -> str:

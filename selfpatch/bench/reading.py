@@ -251,7 +251,10 @@ def roots(path: Path, given: Any, own: Mapping[str, str], must_exist: bool) -> d
         for name, folder in stated.items()
         if name not in own
     }
-    found = {name: str(Path(folder).absolute()) for name, folder in {**written, **own}.items()}
+    found = {
+        name: folder if "${" in folder else str(Path(folder).absolute())
+        for name, folder in {**written, **own}.items()
+    }
     for name, folder in found.items():
         if must_exist and not Path(folder).is_dir():
             raise InputError(f"{path}: data.{name} is {folder}, which does not exist")

@@ -176,6 +176,6 @@ def asked(job: Job, seconds: float | None) -> str:
     wanted = job.resources
     parts = [f"about {clock(seconds)}"] if seconds is not None else []
     parts += [f"{wanted.processes} processes"] * (wanted.processes > 1)
-    parts += [f"{wanted.gpus} GPUs"] * (wanted.gpus > 0)
+    parts += [f"{wanted.gpus} GPU{'s' * (wanted.gpus > 1)}"] * (wanted.gpus > 0)
     parts += [f"at most {wanted.minutes / 60:.1f} h"] * (wanted.minutes > 0)
     return f"; {', '.join(parts)}" if parts else ""

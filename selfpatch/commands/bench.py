@@ -95,7 +95,7 @@ def compare(
     if dry_run:
         print(listed(work_dir, jobs))
         for missing in plan.missing:
-            print(f"to be named with --data: {missing}")
+            print(f"not there yet: {missing}")
         return
     with one_run_in(work_dir):
         if "generated" in plan.data:
