@@ -29,7 +29,7 @@ SECTIONS = ("data", "sizes", "seeds", "backbones", "tasks")
 
 SIZES = tuple(Sizes.__dataclass_fields__)
 
-RESERVED = ("backbone", "data", "report.html", "jobs.json")
+RESERVED = ("backbone", "data", "report.html", "jobs.json", "snakemake.log")
 """Names that the suite gives in a work dir."""
 
 SET_BY_BENCH = {

@@ -53,7 +53,8 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int | None, further: Sequ
         line += ["--jobs", str(at_once or 2)]
     if not on_cluster:
         line += ["--resources", f"gpu={gpus}"]
-    with subprocess.Popen([*line, *further]) as running:
+    log = work_dir / "snakemake.log"
+    with open(log, "w") as errors, subprocess.Popen([*line, *further], stderr=errors) as running:
         try:
             status = running.wait()
         except KeyboardInterrupt:  # which Snakemake has got, too: it ends its jobs
@@ -63,7 +64,9 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int | None, further: Sequ
     if any(was_begun(work_dir, job, began) for job in failed):
         return said(work_dir, failed, began)
     if failed or status:
-        return f"snakemake ended with exit status {status} and no job was begun, see above"
+        lines = log.read_text(errors="replace").split("\n")
+        last = next((line for line in reversed(lines) if line.strip()), "nothing")
+        return f"snakemake began no job; its log {log} ends with: {last.strip()}"
     return ""
 
 

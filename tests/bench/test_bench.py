@@ -160,6 +160,12 @@ def test_more_gpus_than_there_are_is_one_sentence_and_costs_nothing(plan, monkey
     assert visible_gpus() == []
 
 
+def test_arguments_that_snakemake_does_not_know_are_quoted(plan, tmp_path):
+    said = run_jobs(tmp_path / "w", jobs_of(read_plan(plan), tmp_path / "w"), 1, ["--nonsense"])
+    assert said.startswith("snakemake began no job; its log")
+    assert said.endswith("error: unrecognized arguments: --nonsense")
+
+
 def test_what_was_made_of_other_inputs_is_set_aside_and_not_deleted(plan, tmp_path, capsys):
     def made(job: Job) -> None:
         (tmp_path / "w" / job.folder).mkdir(parents=True)
