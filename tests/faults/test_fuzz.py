@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -102,6 +102,9 @@ def fuzz(scale: float = 1.0) -> Callable:
             database=None,
             derandomize=CASES < 100,
             suppress_health_check=list(HealthCheck),
+            phases=[
+                phase for phase in Phase if phase is not Phase.explain
+            ],  # which slows what runs
         )
         return own(given(chance=st.randoms(use_true_random=False))(test))
 
@@ -393,6 +396,7 @@ def test_plans(folder, data, chance):
         jobs_of(read_plan(path), folder / "work")
 
 
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning")
 @fuzz(0.1)
 def test_settings(folder, images, chance):
     """A short training with odd values of two settings; a great one is a long training."""
