@@ -25,9 +25,6 @@ class Progress(logging.Handler):
         self.names = {job.rule: job.name for job in jobs}
         self.running: dict[int, tuple[str, float]] = {}
         """Number of a job -> its name, and when it began."""
-        self.some_failed = False
-        self.errors: list[str] = []
-        """What Snakemake says of itself, or of jobs that failed."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print one record, if it is of a job."""
@@ -38,24 +35,15 @@ class Progress(logging.Handler):
             print(f"  start  {name}", flush=True)
         elif number in self.running and event in ENDS:
             self.end(number, ENDS[event], str(facts.get("rule_msg") or ""))
-        elif event == "error":
-            self.errors.append(record.getMessage())
+        elif event == "error":  # into the log of `selfpatch bench`
+            print(one_line(record.getMessage()), file=sys.stderr, flush=True)
 
     def end(self, number: int, how: str, reason: str) -> None:
         """Print the end of a job, and what a cluster says of one that it refuses."""
         name, began = self.running.pop(number)
-        self.some_failed |= how != "done"
         left = f"; {len(self.running)} running" if self.running else ""
         text = f"  {how:<6} {name} in {clock(time.monotonic() - began)}{left}"
         print(f"{text}: {one_line(reason)}" if reason else text, flush=True)
-
-    def close(self) -> None:
-        """Print errors that no job explains."""
-        if not self.some_failed:
-            for error in self.errors:
-                print(f"  snakemake: {one_line(error)}", file=sys.stderr, flush=True)
-        self.errors.clear()
-        super().close()
 
 
 def one_line(text: str) -> str:

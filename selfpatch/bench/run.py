@@ -48,11 +48,9 @@ def run_jobs(work_dir: Path, jobs: list[Job], at_once: int | None, further: Sequ
     line += ["--nolock"]  # it would stay behind a killed run; the folder's own lock does not
     line += ["--rerun-triggers", "mtime", "params", "input", "--scheduler", "greedy"]
     if not on_cluster:
-        line += ["--cores", str(threads * (at_once or 2))]
+        line += ["--cores", str(threads * (at_once or 2)), "--resources", f"gpu={gpus}"]
     elif at_once or "--profile" not in " ".join(further):
         line += ["--jobs", str(at_once or 2)]
-    if not on_cluster:
-        line += ["--resources", f"gpu={gpus}"]
     log = work_dir / "snakemake.log"
     with open(log, "w") as errors, subprocess.Popen([*line, *further], stderr=errors) as running:
         try:
