@@ -7,16 +7,25 @@ import re
 import warnings
 import zipfile
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import torch
 
 from selfpatch.errors import InputError
 
-HARMLESS: list[Any] = [argparse.Namespace, (OrderedDict, "yacs.config.CfgNode")]
-"""What a pickle may hold beside tensors and containers: a training script's arguments, and the
-configuration that Swin's and MoBY's code stores, which is read as a plain dict, without yacs."""
+HARMLESS: list[Any] = [
+    argparse.Namespace,
+    (OrderedDict, "yacs.config.CfgNode"),
+    *(
+        (kind, f"{module}.{name}")
+        for module in ("pathlib", "pathlib._local")  # until Python 3.12, and since
+        for name, kind in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
+    ),
+]
+"""What a pickle may hold beside tensors and containers: a training script's arguments, with paths
+among them, and the configuration that Swin's and MoBY's code stores, which is read as a plain dict,
+without yacs."""
 
 
 def unpickle(
