@@ -48,29 +48,40 @@ class Portable(nn.Module):
     def vit_tokens(vit: VisionTransformer, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> the tokens that ``vit(images)`` gives."""
         patches = vit.patch_embed.proj(images)
-        own = int(vit.cls_token is not None)
-        position, native = vit.pos_embed.split([own, vit.native_grid**2], dim=1)
-        sequence = [patches.flatten(2).transpose(1, 2) + resized(native, patches.shape[-2:])]
+        grid, count, own = patches.shape[-2:], images.shape[0], int(vit.cls_token is not None)
+        sequence = [patches.flatten(2).transpose(1, 2)]
+        first = [] if vit.cls_token is None else [vit.cls_token]
+        if vit.pos_embed is not None:
+            position, native = vit.pos_embed.split([own, vit.pos_embed.shape[1] - own], dim=1)
+            sequence = [sequence[0] + resized(native, vit.native_grid, grid, vit.resizing)]
+            first = [token + position for token in first]
         if vit.register_tokens is not None:
-            sequence.insert(0, vit.register_tokens.expand(images.shape[0], -1, -1))
-        if vit.cls_token is not None:
-            sequence.insert(0, (vit.cls_token + position).expand(images.shape[0], -1, -1))
-        tokens = torch.cat(sequence, dim=1)
+            first.append(vit.register_tokens)
+        tokens = torch.cat([token.expand(count, -1, -1) for token in first] + sequence, dim=1)
+        tokens, rotary = vit.norm_pre(tokens), vit.rotary(grid)
         for block in vit.blocks:
-            tokens = block(tokens)
+            tokens = vit.run_block(block, tokens, rotary)
         return tokens
 
 
-def resized(positions: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Positions of a square grid (1, n * n, D) -> those of ``grid``, (1, rows * columns, D).
+def resized(
+    positions: Tensor, native: tuple[int, int], grid: tuple[int, int], resizing: str = "dino"
+) -> Tensor:
+    """Positions of a grid (1, n * m, D) -> those of ``grid``, (1, rows * columns, D).
 
     The same as :func:`selfpatch.models.vit.resized_positions`, whose native grid is left as it is.
     """
-    native = round(positions.shape[1] ** 0.5)
-    is_native = torch.stack([torch.scalar_tensor(side) == native for side in grid]).all()
-    along = [torch.where(is_native, same(native, s), bicubic(native, s)) for s in grid]
-    square = positions.reshape(native, native, -1)
-    return torch.einsum("rn,cm,nmd->rcd", *along, square).flatten(0, 1)[None]
+    is_native = torch.stack(
+        [torch.scalar_tensor(s) == n for s, n in zip(grid, native, strict=True)]
+    ).all()
+    offset = 0.1 if resizing == "dino" else 0.0
+    along = [
+        torch.where(is_native, same(one, side), bicubic(one, side, offset))
+        for one, side in zip(native, grid, strict=True)
+    ]
+    return torch.einsum("rn,cm,nmd->rcd", *along, positions[0].unflatten(0, native)).flatten(0, 1)[
+        None
+    ]
 
 
 def same(native: int, side: int) -> Tensor:
@@ -78,9 +89,9 @@ def same(native: int, side: int) -> Tensor:
     return (torch.arange(side)[:, None] == torch.arange(native)).float()
 
 
-def bicubic(native: int, side: int) -> Tensor:
-    """(side, native): PyTorch's bicubic interpolation with the scale (side + 0.1) / native."""
-    places = (torch.arange(side)[:, None] + 0.5) * (native / (side + 0.1)) - 0.5
+def bicubic(native: int, side: int, offset: float) -> Tensor:
+    """(side, native): PyTorch's bicubic interpolation with the scale (side + offset) / native."""
+    places = (torch.arange(side)[:, None] + 0.5) * (native / (side + offset)) - 0.5
     before = places.floor()
     matrix = torch.zeros(1)
     for tap in (-1, 0, 1, 2):
@@ -105,8 +116,15 @@ def export_onnx(path: str | os.PathLike[str], trunk: Trunk, info: BackboneInfo) 
         value.
 
     Raises:
-        InputError: The extra ``export`` is not installed, or onnxruntime computes something else.
+        InputError: The extra ``export`` is not installed, positions are resized in a way that no
+            graph is written for, or onnxruntime computes something else.
     """
+    resizing = getattr(trunk, "resizing", "dino")
+    if resizing not in ("dino", "bicubic"):
+        raise InputError(
+            f"its positions are resized as {resizing!r}, which no graph is written for; export it"
+            " as a backbone file or for timm"
+        )
     for module in ("onnxscript", "onnxruntime"):
         if importlib.util.find_spec(module) is None:
             raise InputError(f"ONNX needs {module}: pip install 'selfpatch[export]'")
@@ -143,8 +161,9 @@ def largest_difference(model: bytes, trunk: Trunk) -> float:
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     native = trunk.architecture.get("image_size", 224)
+    sides = (native, native) if isinstance(native, int) else tuple(native)
     found = []
-    for size in [*CHECKED_SIZES, (1, 3, native, native)]:
+    for size in [*CHECKED_SIZES, (1, 3, *sides)]:
         images = torch.randn(size)
         wanted = trunk.norm(trunk(images))
         tokens = torch.from_numpy(session.run(["tokens"], {"images": images.numpy()})[0])

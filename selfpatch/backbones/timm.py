@@ -35,7 +35,8 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
     tokens at the image size the positions are stored for; other sizes are resized in timm's way.
     Uploaded to the Hugging Face hub, the same folder is ``hf-hub:USER/NAME``.
     """
-    side = info.architecture.get("image_size", 224)
+    size = info.architecture.get("image_size", 224)
+    sides = [size, size] if isinstance(size, int) else size
     architecture = dict(info.architecture)
     family, mean, std = (architecture.pop(name) for name in ("family", "mean", "std"))
     name, arguments, weights = FAMILIES[family](architecture, trunk_weights(state))
@@ -46,7 +47,7 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
         "pretrained_cfg": {
             "tag": f"{info.method}-{info.fingerprint[:12]}",
             "num_classes": 0,
-            "input_size": [3, side, side],
+            "input_size": [3, *sides],
             "mean": mean,
             "std": std,
             "interpolation": "bicubic",
@@ -66,10 +67,21 @@ def vit_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict[
     """timm's name, arguments and weights of a ViT."""
     if architecture.pop("norm_eps") != 1e-6:
         raise InputError("timm's ViT adds 1e-6 to variances, and this one another value")
+    activation, pre_norm = architecture.pop("activation"), architecture["pre_norm"]
+    unlike = {
+        "has rotary positions": architecture.pop("rotary_base") is not None,
+        "has SwiGLU": activation == "swiglu",
+        "has biases elsewhere": architecture.pop("patch_bias") == pre_norm,
+    }
+    for what, is_so in unlike.items():
+        if is_so:
+            raise InputError(f"this ViT {what}, unlike timm's class; export it as a backbone file")
+    del architecture["resizing"]  # timm resizes in its own way
     class_token = architecture.pop("class_token")
     num_registers = architecture.pop("num_registers")
     arguments = {
         "img_size": architecture.pop("image_size"),
+        "act_layer": activation,
         "init_values": 1e-5 if architecture.pop("layer_scale") else None,
         "class_token": class_token,
         "reg_tokens": num_registers,

@@ -14,7 +14,7 @@ from selfpatch.backbones.families import State
 from selfpatch.errors import InputError
 from selfpatch.hosts.host_backbone import HostBackbone
 from selfpatch.hosts.pyramid import ToStride
-from selfpatch.models.vit import VisionTransformer, resized_positions
+from selfpatch.models.vit import VisionTransformer, grid_of, resized_positions
 from selfpatch.models.windows import windowed_layer_maps
 
 
@@ -75,13 +75,18 @@ class SelfPatchViT(HostBackbone):
             activation_checkpointing=with_cp,
         )
 
-    def adapted(self, weights: State, trunk: VisionTransformer) -> State:
+    def adapted(
+        self, weights: State, architecture: dict[str, Any], trunk: VisionTransformer
+    ) -> State:
         """The positions, resized once for another ``image_size``; they are then trained there."""
         if "image_size" not in self.override or "pos_embed" not in weights:
             return weights
-        grid = (trunk.native_grid, trunk.native_grid)
         own = int(trunk.cls_token is not None)
-        return {**weights, "pos_embed": resized_positions(weights["pos_embed"], own, grid)}
+        native = grid_of(architecture["image_size"], architecture["patch_size"])
+        resized = resized_positions(
+            weights["pos_embed"], own, native, trunk.native_grid, trunk.resizing
+        )
+        return {**weights, "pos_embed": resized}
 
     def complete(self) -> None:
         """Leave out the blocks and the norm that no level needs, and build the pyramid.

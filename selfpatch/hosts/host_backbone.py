@@ -104,7 +104,7 @@ class HostBackbone(BaseModule):
                     f" override=dict({name}={value!r})"
                 )
         if weights is not None:
-            own = self.adapted(trunk_weights(weights), trunk)
+            own = self.adapted(trunk_weights(weights), architecture, trunk)
             if problems := misfit(own, trunk.state_dict()):
                 raise InputError(f"{source} does not fit what override makes of it: {problems}")
             trunk.load_state_dict(own)
@@ -113,8 +113,8 @@ class HostBackbone(BaseModule):
         self.complete()
         self.freeze()
 
-    def adapted(self, weights: State, trunk: Any) -> State:
-        """The weights of a file, changed as ``override`` wants it; nothing by default."""
+    def adapted(self, weights: State, architecture: dict[str, Any], trunk: Any) -> State:
+        """The weights of a file of that architecture, as ``override`` wants them; as they are."""
         return weights
 
     def complete(self) -> None:

@@ -2,20 +2,33 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from math import isqrt
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timm.layers import PatchEmbed
+from timm.layers import GELUTanh, Mlp, PatchEmbed, QuickGELU, SwiGLUPacked
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from selfpatch.errors import InputError
+from selfpatch.models.rotary import RotaryBlock, rotary_table
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+ACTIVATIONS = {"gelu": nn.GELU, "gelu_tanh": GELUTanh, "quick_gelu": QuickGELU, "swiglu": nn.SiLU}
+"""Name -> what stands between the layers of an MLP; in ``swiglu`` half of the channels pass through
+it and gate the other half."""
+
+RESIZING: dict[str, dict[str, Any]] = {
+    "dino": {"align_corners": False, "antialias": False},
+    "bicubic": {"align_corners": False, "antialias": False},
+    "antialiased": {"align_corners": False, "antialias": True},
+    "aligned": {"align_corners": True, "antialias": False},
+}
+"""How positions are resized to another grid -> arguments of bicubic interpolation. DINO adds 0.1 to
+each side of the grid, which enters the scale; torchvision alone aligns the corners."""
 
 
 def drop_path_rates(last: float, num_blocks: int) -> list[float]:
@@ -40,13 +53,21 @@ class VisionTransformer(nn.Module):
         depth: Number of blocks.
         num_heads: Attention heads per block.
         patch_size: Side of a square patch, in pixels.
-        image_size: Side of the square image whose grid the positional embedding is stored for.
+        image_size: Side of the square image whose grid the positional embedding is stored for, or
+            its (height, width).
         mlp_ratio: Hidden width of the MLP over D.
+        activation: Of the MLP, see :data:`ACTIVATIONS`.
+        qkv_bias: Add a learned bias to queries, keys and values.
+        patch_bias: Add one to the embedded patches; CLIP does not.
         class_token: Prepend a learned [CLS] token, which has a positional embedding of its own.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller, ``vit.norm(...)``.
         num_registers: Learned tokens without position between [CLS] and patches, as DINOv2 has.
         layer_scale: Scale what each block adds, per channel, as DINOv2 does.
+        pre_norm: Own a LayerNorm for the tokens before the first block, as CLIP does.
         norm_eps: Added to the variance in every LayerNorm.
+        resizing: How positions are resized to another grid, see :data:`RESIZING`.
+        rotary_base: Turn queries and keys by their places instead of adding an embedding of them,
+            as DINOv3 does; base of the periods, see :func:`selfpatch.models.rotary.rotary_table`.
         mean: Mean of the images it was trained on, per channel, in units of 0-1.
         std: Their standard deviation, likewise; images are normalised by both before they come in.
         drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
@@ -60,32 +81,47 @@ class VisionTransformer(nn.Module):
         depth: int,
         num_heads: int,
         patch_size: int = 16,
-        image_size: int = 224,
+        image_size: int | Sequence[int] = 224,
         mlp_ratio: float = 4.0,
+        activation: str = "gelu",
+        qkv_bias: bool = True,
+        patch_bias: bool = True,
         class_token: bool = False,
         final_norm: bool = False,
         num_registers: int = 0,
         layer_scale: bool = False,
+        pre_norm: bool = False,
         norm_eps: float = 1e-6,
+        resizing: str = "dino",
+        rotary_base: float | None = None,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        for value, known in ((activation, ACTIVATIONS), (resizing, RESIZING)):
+            if value not in known:
+                raise InputError(f"there is no {value!r} here; choose from {', '.join(known)}")
         self.architecture: dict[str, Any] = {
             "family": "vit",
             "embed_dim": embed_dim,
             "depth": depth,
             "num_heads": num_heads,
             "patch_size": patch_size,
-            "image_size": image_size,
+            "image_size": image_size if isinstance(image_size, int) else list(image_size),
             "mlp_ratio": mlp_ratio,
+            "activation": activation,
+            "qkv_bias": qkv_bias,
+            "patch_bias": patch_bias,
             "class_token": class_token,
             "final_norm": final_norm,
             "num_registers": num_registers,
             "layer_scale": layer_scale,
+            "pre_norm": pre_norm,
             "norm_eps": norm_eps,
+            "resizing": resizing,
+            "rotary_base": rotary_base,
             "mean": list(mean),
             "std": list(std),
         }
@@ -94,25 +130,32 @@ class VisionTransformer(nn.Module):
         self.patch_size = patch_size
         self.num_prefix_tokens = int(class_token) + num_registers
         self.activation_checkpointing = activation_checkpointing
-        self.native_grid = image_size // patch_size
+        self.native_grid = grid_of(image_size, patch_size)
+        self.resizing, self.rotary_base = resizing, rotary_base
 
         norm_layer = partial(nn.LayerNorm, eps=norm_eps)
-        self.patch_embed = PatchEmbed(img_size=None, patch_size=patch_size, embed_dim=embed_dim)
+        self.patch_embed = PatchEmbed(
+            img_size=None, patch_size=patch_size, embed_dim=embed_dim, bias=patch_bias
+        )
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim)) if class_token else None
         self.register_tokens = (
             nn.Parameter(torch.zeros(1, num_registers, embed_dim)) if num_registers else None
         )
-        num_positions = self.native_grid**2 + int(class_token)
-        self.pos_embed = nn.Parameter(torch.zeros(1, num_positions, embed_dim))
+        rows, columns = self.native_grid
+        positions = torch.zeros(1, rows * columns + int(class_token), embed_dim)
+        self.pos_embed = nn.Parameter(positions) if rotary_base is None else None
+        self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
+        make_block = Block if rotary_base is None else RotaryBlock
         self.blocks = nn.ModuleList(
-            Block(
+            make_block(
                 embed_dim,
                 num_heads,
                 mlp_ratio,
-                qkv_bias=True,
+                qkv_bias=qkv_bias,
                 init_values=1e-5 if layer_scale else None,
                 drop_path=rate,
                 norm_layer=norm_layer,
+                mlp_layer=partial(mlp, activation, round(embed_dim * mlp_ratio)),
             )
             for rate in drop_path_rates(drop_path_rate, depth)
         )
@@ -121,8 +164,7 @@ class VisionTransformer(nn.Module):
 
     def init_weights(self) -> None:
         """DINO's initialisation: truncated normals of std 0.02, biases 0, norms 1."""
-        nn.init.trunc_normal_(self.pos_embed, std=0.02)
-        for token in (self.cls_token, self.register_tokens):
+        for token in (self.pos_embed, self.cls_token, self.register_tokens):
             if token is not None:
                 nn.init.trunc_normal_(token, std=0.02)
         self.blocks.apply(init_transformer_weights)
@@ -153,7 +195,23 @@ class VisionTransformer(nn.Module):
 
     def position_embedding(self, grid: tuple[int, int]) -> Tensor:
         """The positional embedding for ``grid`` (rows, columns): (1, [CLS] + rows * columns, D)."""
-        return resized_positions(self.pos_embed, int(self.cls_token is not None), grid)
+        if self.pos_embed is None:
+            raise AssertionError("a trunk with rotary positions adds none")
+        own = int(self.cls_token is not None)
+        return resized_positions(self.pos_embed, own, self.native_grid, grid, self.resizing)
+
+    def rotary(self, grid: tuple[int, int]) -> Tensor | None:
+        """How each token of ``grid`` is turned: (prefix + rows * columns, 2 * D / heads), or None.
+
+        Prefix tokens have no place and are not turned.
+        """
+        if self.rotary_base is None:
+            return None
+        table = rotary_table(grid, self.embed_dim // self.num_heads, self.rotary_base)
+        table = table.to(self.patch_embed.proj.weight.device)
+        unturned = torch.zeros_like(table[:1])
+        unturned[:, : table.shape[1] // 2] = 1
+        return torch.cat([unturned.expand(self.num_prefix_tokens, -1), table])
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> input tokens (B, prefix + rows * columns, D).
@@ -161,20 +219,24 @@ class VisionTransformer(nn.Module):
         Pixels beyond the last whole patch, to the right and at the bottom, are not seen.
         """
         tokens = self.patch_embed(images)
+        own = int(self.cls_token is not None)
         if self.cls_token is not None:
             tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1)
-        tokens = tokens + self.position_embedding(self.grid(images))
-        if self.register_tokens is None:
-            return tokens
-        own = int(self.cls_token is not None)
-        registers = self.register_tokens.expand(len(tokens), -1, -1)
-        return torch.cat([tokens[:, :own], registers, tokens[:, own:]], dim=1)
+        if self.pos_embed is not None:
+            tokens = tokens + self.position_embedding(self.grid(images))
+        if self.register_tokens is not None:
+            registers = self.register_tokens.expand(len(tokens), -1, -1)
+            tokens = torch.cat([tokens[:, :own], registers, tokens[:, own:]], dim=1)
+        return self.norm_pre(tokens)
 
-    def run_block(self, block: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
+    def run_block(
+        self, block: Callable[..., Tensor], tokens: Tensor, rotary: Tensor | None
+    ) -> Tensor:
         """One block, recomputed in the backward pass where that is asked for."""
+        inputs = (tokens,) if rotary is None else (tokens, rotary)
         if self.activation_checkpointing and self.training:
-            return checkpoint(block, tokens, use_reentrant=False)
-        return block(tokens)
+            return checkpoint(block, *inputs, use_reentrant=False)
+        return block(*inputs)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> tokens after the last block, before any final norm.
@@ -182,9 +244,9 @@ class VisionTransformer(nn.Module):
         Returns:
             (B, prefix + rows * columns, D), patches in row-major order.
         """
-        tokens = self.embed(images)
+        tokens, rotary = self.embed(images), self.rotary(self.grid(images))
         for block in self.blocks:
-            tokens = self.run_block(block, tokens)
+            tokens = self.run_block(block, tokens, rotary)
         return tokens
 
     def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
@@ -193,9 +255,10 @@ class VisionTransformer(nn.Module):
         Blocks are counted from 0, in rising order; those after the last one asked for do not run.
         """
         rows, columns = self.grid(images)
-        tokens, maps = self.embed(images), []
+        tokens, rotary = self.embed(images), self.rotary((rows, columns))
+        maps = []
         for index, block in enumerate(self.blocks[: max(indices) + 1]):
-            tokens = self.run_block(block, tokens)
+            tokens = self.run_block(block, tokens, rotary)
             if index in indices:
                 patches = tokens[:, self.num_prefix_tokens :]
                 maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))
@@ -222,29 +285,49 @@ def sine_cosine_positions(rows: int, columns: int, embed_dim: int) -> Tensor:
     return torch.cat([wave(angle) for angle in angles for wave in (torch.sin, torch.cos)], dim=1)
 
 
-def resized_positions(positions: Tensor, num_own: int, grid: tuple[int, int]) -> Tensor:
-    """A positional embedding (1, own + n * n, D) for another grid: (1, own + rows * columns, D).
+def grid_of(image_size: int | Sequence[int], patch_size: int) -> tuple[int, int]:
+    """(rows, columns) of whole patches of an image of this side, or (height, width)."""
+    height, width = (image_size,) * 2 if isinstance(image_size, int) else image_size
+    return height // patch_size, width // patch_size
 
-    Resized bicubically and without antialiasing, as DINO does; its 0.1 is kept for parity: it
-    enters the scale factor and so shifts the sampling points a little. DINOv2 does the same,
-    except where it has registers: there without the 0.1 and with antialiasing, as timm does
-    everywhere. At the native grid nothing is resized and all agree.
+
+def mlp(activation: str, hidden: int, in_features: int, **options: Any) -> nn.Module:
+    """The MLP of a block, for timm's ``mlp_layer``; ``hidden`` channels between its layers."""
+    options |= {"act_layer": ACTIVATIONS[activation]}
+    if activation == "swiglu":
+        return SwiGLUPacked(in_features, **{**options, "hidden_features": 2 * hidden})
+    return Mlp(in_features, **{**options, "hidden_features": hidden})
+
+
+def resized_positions(
+    positions: Tensor,
+    num_own: int,
+    native: tuple[int, int],
+    grid: tuple[int, int],
+    resizing: str = "dino",
+) -> Tensor:
+    """A positional embedding (1, own + n * m, D) for another grid: (1, own + rows * columns, D).
+
+    DINO and DINOv2 without registers add 0.1 to the sides, which shifts the sampling points a
+    little; Hugging Face, MAE and DeiT do not. DINOv2 with registers and timm filter against
+    aliasing. At the native grid nothing is resized and all agree.
 
     Args:
-        positions: What a ViT stores, for a square grid of n patches a side.
+        positions: What a ViT stores.
         num_own: Positions before those of the patches: 1 if [CLS] has one, else 0.
+        native: (n, m), the grid that they are stored for.
         grid: (rows, columns).
+        resizing: One of :data:`RESIZING`.
     """
-    native = isqrt(positions.shape[1] - num_own)
-    if grid == (native, native):
+    if grid == native:
         return positions
-    own, patches = positions.split([num_own, native**2], dim=1)
-    patches = patches.unflatten(1, (native, native)).permute(0, 3, 1, 2)
-    patches = F.interpolate(
-        patches,
-        scale_factor=tuple((side + 0.1) / native for side in grid),
-        mode="bicubic",
-    )
+    own, patches = positions.split([num_own, native[0] * native[1]], dim=1)
+    patches = patches.unflatten(1, native).permute(0, 3, 1, 2)
+    how = dict(RESIZING[resizing], size=grid)
+    if resizing == "dino":
+        factors = [(side + 0.1) / one for side, one in zip(grid, native, strict=True)]
+        how |= {"size": None, "scale_factor": factors}
+    patches = F.interpolate(patches, mode="bicubic", **how)
     if patches.shape[-2:] != grid:
         raise AssertionError(f"positions resized to {tuple(patches.shape[-2:])}, not {grid}")
     return torch.cat([own, patches.flatten(2).transpose(1, 2)], dim=1)

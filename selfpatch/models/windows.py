@@ -35,22 +35,29 @@ def window_order(rows: int, columns: int, window_size: int) -> tuple[Tensor, Gro
     return torch.cat(order), tuple(groups)
 
 
-def attend_within(attention: nn.Module, tokens: Tensor, groups: Groups) -> Tensor:
-    """Attention within each window: (B, N, D) -> (B, N, D), both in window order."""
+def attend_within(
+    attention: nn.Module, tokens: Tensor, groups: Groups, rotary: Tensor | None = None
+) -> Tensor:
+    """Attention within each window: (B, N, D) -> (B, N, D), both in window order.
+
+    ``rotary`` (N, ...) is the table of the tokens' places, in the same order, where there is one.
+    """
     num_images = len(tokens)
-    parts = tokens.split([number * length for number, length in groups], dim=1)
-    return torch.cat(
-        [
-            attention(part.reshape(num_images * number, length, -1)).view_as(part)
-            for part, (number, length) in zip(parts, groups, strict=True)
-        ],
-        dim=1,
-    )
+    counts = [number * length for number, length in groups]
+    tables = [()] * len(groups) if rotary is None else [(t,) for t in rotary.split(counts)]
+    found = []
+    for part, table, (number, length) in zip(tokens.split(counts, 1), tables, groups, strict=True):
+        windows = part.reshape(num_images * number, length, -1)
+        own = [t.view(number, 1, length, -1).repeat(num_images, 1, 1, 1) for t in table]
+        found.append(attention(windows, *own).view_as(part))
+    return torch.cat(found, dim=1)
 
 
-def run_windowed(block: Block, groups: Groups, tokens: Tensor) -> Tensor:
+def run_windowed(
+    block: Block, groups: Groups, tokens: Tensor, rotary: Tensor | None = None
+) -> Tensor:
     """timm's ``Block`` with attention within windows; stochastic depth drops per image."""
-    attended = attend_within(block.attn, block.norm1(tokens), groups)
+    attended = attend_within(block.attn, block.norm1(tokens), groups, rotary)
     tokens = tokens + block.drop_path1(block.ls1(attended))
     return tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
 
@@ -73,13 +80,15 @@ def windowed_layer_maps(
     prefix = vit.num_prefix_tokens
     order, groups = window_order(rows, columns, window_size)
     order = order.to(images.device)
-    tokens, maps = vit.embed(images), []
-    tokens = torch.cat([tokens[:, :prefix], tokens[:, prefix:][:, order]], dim=1)
+    tokens, rotary = vit.embed(images), vit.rotary((rows, columns))
+    everything = torch.cat([torch.arange(prefix, device=order.device), prefix + order])
+    tokens, maps = tokens[:, everything], []
+    rotary = None if rotary is None else rotary[everything]
     if prefix:
         groups = ((1, prefix), *groups)
     for index, block in enumerate(vit.blocks[: max(indices) + 1]):
         run = block if index in global_blocks else partial(run_windowed, block, groups)
-        tokens = vit.run_block(run, tokens)
+        tokens = vit.run_block(run, tokens, rotary)
         if index in indices:
             patches = tokens[:, prefix:][:, order.argsort()]
             maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfpatch.errors import InputError
 from selfpatch.models.distributed import gather, rank, world_size
 from selfpatch.models.heads import EmbeddingHead
 from selfpatch.models.trunks import Transformer
@@ -63,9 +64,10 @@ class MoCoV3(Objective, name="mocov3"):
             own = int(trunk.cls_token is not None)
             if trunk.cls_token is not None:
                 nn.init.normal_(trunk.cls_token, std=1e-6)
-            side = trunk.native_grid
+            if trunk.pos_embed is None:
+                raise InputError("MoCo-v3 has fixed positions; leave rotary_base out of the trunk")
             trunk.pos_embed.data.zero_()[:, own:] = sine_cosine_positions(
-                side, side, trunk.embed_dim
+                *trunk.native_grid, trunk.embed_dim
             )
             trunk.pos_embed.requires_grad_(False)
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from selfpatch.models.rotary import turned
 from selfpatch.models.vit import VisionTransformer
 
 Patch = tuple[int, int]
@@ -23,13 +24,15 @@ def attention(vit: VisionTransformer, images: Tensor) -> Tensor:
     Returns:
         (B, heads, T, T): row i holds the weights with which token i reads all tokens. Its sum is 1.
     """
-    tokens = vit.embed(images)
+    tokens, rotary = vit.embed(images), vit.rotary(vit.grid(images))
     for block in vit.blocks[:-1]:
-        tokens = block(tokens)
+        tokens = vit.run_block(block, tokens, rotary)
     last: Any = vit.blocks[-1]
     batch, count, _ = tokens.shape
     qkv = last.attn.qkv(last.norm1(tokens)).reshape(batch, count, 3, last.attn.num_heads, -1)
     queries, keys = qkv[:, :, 0].transpose(1, 2), qkv[:, :, 1].transpose(1, 2)
+    if rotary is not None:
+        queries, keys = turned(queries, rotary), turned(keys, rotary)
     scores = queries @ keys.transpose(-2, -1) / queries.shape[-1] ** 0.5
     return scores.softmax(dim=-1)
 

@@ -27,13 +27,21 @@ TRUNKS: dict[str, Any] = {
         "vit_tiny", depth=2, image_size=70, patch_size=14, class_token=True, num_registers=4,
         layer_scale=True, final_norm=True,
     ),
+    "DINOv3": lambda: build_trunk(
+        "vit_tiny", **SMALL, class_token=True, final_norm=True, num_registers=4, layer_scale=True,
+        norm_eps=1e-5, rotary_base=100.0, activation="swiglu",
+    ),
+    "CLIP": lambda: build_trunk(
+        "vit_tiny", depth=2, image_size=(64, 96), class_token=True, final_norm=True, pre_norm=True,
+        patch_bias=False, activation="quick_gelu", resizing="bicubic",
+    ),
     "Swin": lambda: build_trunk("swin_tiny", depths=(1, 1, 1, 1), image_size=224, final_norm=True),
     "ResNet-50": lambda: build_trunk("resnet50"),
 }  # fmt: skip
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", TRUNKS)
+@pytest.mark.parametrize("name", sorted(set(TRUNKS) - {"DINOv3"}))
 def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_path):
     trunk = TRUNKS[name]().eval()
     for parameter in trunk.parameters():
@@ -41,7 +49,7 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
     info = BackboneInfo(trunk.architecture, "dino", "test", weights="w")
     export_timm(tmp_path / "model", trunk.state_dict(), info)
     side = trunk.architecture.get("image_size", 64)
-    images = torch.randn(2, 3, side, side)
+    images = torch.randn(2, 3, *((side, side) if isinstance(side, int) else side))
     own = trunk.norm(trunk(images))
     for model in (
         timm.create_model(f"local-dir:{tmp_path / 'model'}", pretrained=True),
@@ -58,13 +66,22 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
     cfg = config["pretrained_cfg"]
     assert config["num_classes"] == cfg["num_classes"] == 0
     native = trunk.architecture.get("image_size", 224)
-    assert cfg["input_size"] == [3, native, native]
+    sides = [native, native] if isinstance(native, int) else native
+    assert cfg["input_size"] == [3, *sides]
     model = timm.create_model(config["architecture"], **config["model_args"])
     model.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"), strict=True)
 
 
+def test_a_trunk_that_timms_class_cannot_be_is_not_exported_to_it(tmp_path):
+    trunk = TRUNKS["DINOv3"]()
+    info = BackboneInfo({**trunk.architecture, "norm_eps": 1e-6}, "dinov3", "test")
+    with pytest.raises(InputError, match="has rotary positions, unlike timm's class; export it as"):
+        export_timm(tmp_path / "model", trunk.state_dict(), info)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["DINOv2", "SelfPatch", "ResNet-50", "Swin"])
+@pytest.mark.parametrize("name", ["DINOv3", "DINOv2", "SelfPatch", "ResNet-50", "Swin"])
 def test_onnx_gives_equal_tokens_at_any_size_and_knows_its_origin(name, tmp_path):
     pytest.importorskip("onnxscript", reason="needs the extra `export`")
     onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra `export`")
@@ -89,10 +106,12 @@ def test_onnx_gives_equal_tokens_at_any_size_and_knows_its_origin(name, tmp_path
     assert abs(found - own).max() < 1e-5 * abs(own).max()
 
 
-@pytest.mark.parametrize("grid", [(4, 4), (4, 9), (13, 3), (2, 30)])
-def test_positions_are_resized_by_matrices_as_pytorch_resizes_them(grid):
-    vit = build_trunk("vit_tiny", depth=0, image_size=64)
-    torch.testing.assert_close(resized(vit.pos_embed, grid), vit.position_embedding(grid))
+@pytest.mark.parametrize("resizing", ["dino", "bicubic"])
+@pytest.mark.parametrize("grid", [(4, 6), (4, 4), (4, 9), (13, 3), (2, 30)])
+def test_positions_are_resized_by_matrices_as_pytorch_resizes_them(grid, resizing):
+    vit = build_trunk("vit_tiny", depth=0, image_size=(64, 96), resizing=resizing)
+    found = resized(vit.pos_embed, vit.native_grid, grid, resizing)
+    torch.testing.assert_close(found, vit.position_embedding(grid))
 
 
 @pytest.mark.slow

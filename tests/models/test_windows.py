@@ -21,29 +21,35 @@ def naive(model: VisionTransformer, images: Tensor, window: int, global_blocks: 
     """Map after the last block: each window of each image for itself, cut at the border."""
     rows, columns = model.grid(images)
     prefix = model.num_prefix_tokens
-    tokens = model.embed(images)
+    tokens, rotary = model.embed(images), model.rotary((rows, columns))
+    places = None if rotary is None else rotary[prefix:].unflatten(0, (rows, columns))
     for index, block in enumerate(model.blocks):
         if index in global_blocks:
-            tokens = block(tokens)
+            tokens = model.run_block(block, tokens, rotary)
             continue
-        first = block(tokens[:, :prefix]) if prefix else tokens[:, :0]
+        own = None if rotary is None else rotary[:prefix]
+        first = model.run_block(block, tokens[:, :prefix], own) if prefix else tokens[:, :0]
         grid = tokens[:, prefix:].unflatten(1, (rows, columns)).clone()
         for image in range(len(images)):
             for top in range(0, rows, window):
                 for left in range(0, columns, window):
                     part = grid[image, top : top + window, left : left + window]
-                    grid[image, top : top + window, left : left + window] = block(
-                        part.reshape(1, -1, part.shape[-1])
+                    table = None
+                    if places is not None:
+                        table = places[top : top + window, left : left + window].flatten(0, 1)
+                    grid[image, top : top + window, left : left + window] = model.run_block(
+                        block, part.reshape(1, -1, part.shape[-1]), table
                     ).view_as(part)
         tokens = torch.cat([first, grid.flatten(1, 2)], dim=1)
     return tokens[:, prefix:].transpose(1, 2).unflatten(2, (rows, columns))
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("rotary_base", [None, 100.0])
 @pytest.mark.parametrize("class_token", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (80, 112), (48, 160), (32, 16)])
-def test_windows_equal_a_loop_over_them(height, width, class_token):
-    model = vit(class_token=class_token)
+def test_windows_equal_a_loop_over_them(height, width, class_token, rotary_base):
+    model = vit(class_token=class_token, rotary_base=rotary_base)
     images = torch.randn(2, 3, height, width).double()
     found = windowed_layer_maps(model, images, [1, 3], 3, {1})
     torch.testing.assert_close(found[1], naive(model, images, 3, {1}), rtol=1e-9, atol=1e-9)

@@ -1,0 +1,63 @@
+"""Place of a patch -> how its queries and keys are turned: DINOv3's rotary positions."""
+
+from math import pi
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from timm.layers import Attention
+from timm.models.vision_transformer import Block
+from torch import Tensor
+
+
+def rotary_table(grid: tuple[int, int], head_dim: int, base: float) -> Tensor:
+    """Cosine and sine of the angles of every place: (rows * columns, 2 * head_dim), row-major.
+
+    Places lie between -1 and 1 on either axis, whatever the size of the grid; each axis turns half
+    of a head's pairs of channels, with periods from 1 to nearly ``base``. Source:
+    ``RopePositionEmbedding`` of facebookresearch/dinov3, in its published setting.
+
+    Args:
+        grid: (rows, columns).
+        head_dim: Channels of a head, a multiple of 4.
+        base: Of the periods.
+    """
+    periods = base ** (2 * torch.arange(head_dim // 4) / (head_dim // 2))
+    along = [2 * ((torch.arange(side) + 0.5) / torch.scalar_tensor(side)) - 1 for side in grid]
+    places = torch.stack(torch.meshgrid(*along, indexing="ij"), dim=-1).flatten(0, 1)
+    angles = (2 * pi * places[:, :, None] / periods).flatten(1).repeat(1, 2)
+    return torch.cat([angles.cos(), angles.sin()], dim=1)
+
+
+def turned(channels: Tensor, rotary: Tensor) -> Tensor:
+    """Queries or keys (..., N, D) turned by a table (..., N, 2 * D), channel i with i + D / 2."""
+    cosine, sine = rotary.chunk(2, dim=-1)
+    first, second = channels.chunk(2, dim=-1)
+    both = channels * cosine + torch.cat([-second, first], dim=-1) * sine
+    return both.to(channels.dtype)
+
+
+class RotaryAttention(Attention):
+    """timm's attention, with queries and keys turned by their places."""
+
+    def forward(self, tokens: Tensor, rotary: Tensor) -> Tensor:
+        """Tokens (B, N, D) and a table (N, ...) or (B, 1, N, ...) of them -> (B, N, D)."""
+        queries, keys, values = (
+            self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        )
+        queries, keys = turned(queries, rotary), turned(keys, rotary)
+        read = F.scaled_dot_product_attention(queries, keys, values)
+        return self.proj(read.transpose(1, 2).flatten(2))
+
+
+class RotaryBlock(Block):
+    """timm's block around :class:`RotaryAttention`."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, attn_layer=RotaryAttention, **kwargs)
+
+    def forward(self, tokens: Tensor, rotary: Tensor) -> Tensor:
+        """Tokens (B, N, D) and the table of their places -> (B, N, D)."""
+        attended = self.attn(self.norm1(tokens), rotary)
+        tokens = tokens + self.drop_path1(self.ls1(attended))
+        return tokens + self.drop_path2(self.ls2(self.mlp(self.norm2(tokens))))
