@@ -1,5 +1,6 @@
 """Weights, and the trunk that a file says they are of -> a sentence if they do not fit."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ def without_memory(path: Path, architecture: dict[str, Any], num_weights: int) -
     return trunk
 
 
-def check_stored(path: Path, state: dict[str, Any]) -> None:
-    """Refuse weights that are far larger than their file, in which one number stands for many.
+def check_stored(path: Path, state: Mapping[str, Any], size: int) -> None:
+    """Refuse weights far larger than their ``size`` in bytes: one number stands for many in them.
 
     A few may lie there once and have several names.
     """
@@ -54,7 +55,7 @@ def check_stored(path: Path, state: dict[str, Any]) -> None:
         plain = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
         if not plain or value.is_complex():
             raise InputError(f"{path} holds {name} as {value.type()}, not as plain numbers")
-    stored, size = sum(value.nbytes for value in tensors.values()), path.stat().st_size
+    stored = sum(value.nbytes for value in tensors.values())
     if stored > 4 * size:
         raise InputError(f"{path} of {size:,} bytes states weights of {stored:,}; save it anew")
 

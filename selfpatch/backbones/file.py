@@ -4,24 +4,34 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.checks import check_stored, check_weights, without_memory
+from selfpatch.backbones.contents import (
+    WEIGHTS,
+    Contents,
+    flat,
+    read_folder,
+    read_pickle,
+    read_safetensors,
+)
 from selfpatch.backbones.families import State
 from selfpatch.backbones.fingerprint import fingerprint
-from selfpatch.backbones.pickles import unpickle
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
 
 SUMMARY = "summary."
 """What precedes the names of the aggregation head, beside those of the trunk."""
+
+NOTE = "backbone._extra_state"
+"""How a host's checkpoint ends the key below which one of our backbones says what it is."""
 
 SEED = "randomness.seed"
 """What a recipe calls the seed; where it gives none, the run has drawn one."""
@@ -118,81 +128,63 @@ def without_paths(recipe: str) -> str:
 def read_backbone(
     path: str | os.PathLike[str], network: str = "teacher"
 ) -> tuple[State, BackboneInfo]:
-    """Read a trunk's weights from any file that says what it holds, see :func:`read_file`."""
+    """Read a trunk's weights from whatever says what it holds, see :func:`read_file`."""
     return read_file(path, network)[:2]
 
 
 def read_file(
     path: str | os.PathLike[str],
     network: str = "teacher",
-    num_heads: int | None = None,
+    told: Mapping[str, Any] | None = None,
     method: str | None = None,
 ) -> tuple[State, BackboneInfo, Report]:
     """Read a trunk's weights, and say what became of every key of the file.
 
-    Known are: backbone files, training checkpoints of this suite, and the checkpoints of the
-    methods in :data:`selfpatch.backbones.published.METHODS`, as PyTorch files or safetensors.
-    No code of a file is run, see :func:`selfpatch.backbones.pickles.unpickle`.
+    Known are: backbone files, training checkpoints of this suite, models that were fine-tuned with
+    it, and the checkpoints of the methods in :data:`selfpatch.backbones.methods.METHODS`, as
+    PyTorch files, safetensors, pickles of arrays, or folders of Hugging Face and timm. No code of a
+    file is run, see :mod:`selfpatch.backbones.pickles`.
 
     Args:
-        path: The file.
+        path: The file or folder.
         network: ``teacher`` or ``student``, for files that hold both.
-        num_heads: Attention heads of a ViT, for files that do not say.
+        told: Values of the architecture, such as ``num_heads``, for files that do not say.
         method: How it was trained, for files that do not say.
 
     Raises:
         InputError: The file is missing, is no checkpoint, holds no trunk of a known kind, does not
-            say how many heads it has, or its weights are not those of the trunk it describes.
+            say how it computes, or its weights are not those of the trunk it describes.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path} does not exist; give a backbone file or a checkpoint")
-    state, info, report = _read(path, network, num_heads, method)
+    state, info, report = _read(path, network, told, method)
     check_weights(path, info.architecture, trunk_weights(state))
     return state, replace(info, weights=info.weights or digest(state)), report
 
 
 def _read(
-    path: Path, network: str, num_heads: int | None, method: str | None
+    path: Path, network: str, told: Mapping[str, Any] | None, method: str | None
 ) -> tuple[State, BackboneInfo, Report]:
-    """What a file holds, whatever kind it is of."""
-    content: dict[str, Any]
+    """What a file or folder holds, whatever kind it is of."""
+    if path.is_dir() or path.name in WEIGHTS:
+        folder = path if path.is_dir() else path.parent
+        return _read_foreign(path, read_folder(folder), network, told, method)
+    size = path.stat().st_size
     if path.suffix == ".safetensors":
-        content, info = _read_safetensors(path)
-        if info is not None:
-            return content, info, Report(info.method, {name: name for name in content})
-        return _read_foreign(path, content, num_heads, method)
-    content = unpickle(path)
+        state, metadata = read_safetensors(path)
+        if "selfpatch" in metadata:
+            info = _stated_info(path, state, metadata["selfpatch"])
+            return state, info, Report(info.method, {name: name for name in state})
+        contents = Contents(path.name, dict(state), size=size)
+        return _read_foreign(path, contents, network, told, method)
+    content = read_pickle(path)
     if isinstance(content.get("selfpatch"), dict):
         return _read_own(path, content, network)
-    if "student" in content or "teacher" in content:
-        if not isinstance(content.get(network), dict):
-            raise InputError(f"{path} holds no {network} network; ask for the other one")
-        wrapper: str | None = network
-    else:
-        wrapper = next((key for key in ("state_dict", "model") if key in content), None)
-    if wrapper is None:
-        return _read_foreign(path, content, num_heads, method)
-    inner, other = _network_of(content[wrapper], network)
-    state, found, report = _read_foreign(path, inner, num_heads, method)
-    if other:  # keys are reported as the file has them
-        report.used = {f"{network}.{key}": name for key, name in report.used.items()}
-        report.ignored = {f"{network}.{key}": reason for key, reason in report.ignored.items()}
-    beside = [key for key in content if key != wrapper]
-    report.ignored |= dict.fromkeys(beside, f"lies beside {wrapper!r}")
-    report.ignored |= dict.fromkeys(other, "the other network")
-    return state, replace(found, network=network if other else found.network), report
-
-
-def _network_of(state: Any, network: str) -> tuple[Any, list[str]]:
-    """One network of a state dict that holds both below their names, as DINOv2's; and the rest."""
-    if not isinstance(state, dict) or not any(str(k).startswith(f"{network}.") for k in state):
-        return state, []
-    own = {k: v for k, v in state.items() if str(k).startswith(f"{network}.")}
-    return (
-        {key.removeprefix(f"{network}."): value for key, value in own.items()},
-        [key for key in state if key not in own],
-    )
+    contents = Contents(path.name, flat(content, path), size=size)
+    if any(key.endswith(NOTE) for key in contents.values):
+        return _read_finetuned(path, contents)
+    return _read_foreign(path, contents, network, told, method)
 
 
 def trunk_weights(state: State) -> State:
@@ -200,23 +192,15 @@ def trunk_weights(state: State) -> State:
     return {name: value for name, value in state.items() if not name.startswith(SUMMARY)}
 
 
-def _read_safetensors(path: Path) -> tuple[State, BackboneInfo | None]:
-    """Weights, and what a backbone file says of them; None for a file of someone else's."""
+def _stated_info(path: Path, state: State, header: str) -> BackboneInfo:
+    """What a backbone file says of its weights."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a complete safetensors file ({error})") from None
-    if "selfpatch" not in metadata:
-        return state, None
-    try:
-        info = BackboneInfo(**json.loads(metadata["selfpatch"]))
+        info = BackboneInfo(**json.loads(header))
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} has a header this version cannot read ({error})") from None
     if digest(state) != info.weights:
         raise InputError(f"{path} is damaged: its weights do not have the SHA-256 it states")
-    return state, info
+    return info
 
 
 def _read_own(
@@ -231,7 +215,7 @@ def _read_own(
     }
     try:
         report = Report(own["method"])
-        check_stored(path, content["state_dict"])
+        check_stored(path, content["state_dict"], path.stat().st_size)
         for key, value in content["state_dict"].items():
             prefix = next((prefix for prefix in prefixes if key.startswith(prefix)), None)
             if prefix is None:
@@ -260,17 +244,45 @@ def run_of(checkpoint: dict[str, Any]) -> dict[str, Any]:
     return {"seed": meta["seed"], "settings": json.loads(json.dumps(settings))}
 
 
-def _read_foreign(
-    path: Path, state: object, num_heads: int | None, method: str | None
-) -> tuple[State, BackboneInfo, Report]:
-    """The trunk in the state dict of another method's checkpoint."""
-    if not isinstance(state, dict):
-        raise InputError(f"{path} holds a {type(state).__name__} instead of a state dict")
-    check_stored(path, state)
+def _read_finetuned(path: Path, contents: Contents) -> tuple[State, BackboneInfo, Report]:
+    """The trunk of a detector or segmenter that was trained with a backbone of this suite.
+
+    Blocks and the norm that no level of its pyramid needed are not there.
+    """
+    note = next(key for key in contents.values if key.endswith(NOTE))
+    prefix = f"{note.removesuffix(NOTE)}backbone.trunk."
+    report, state = Report(""), {}
+    for key, value in contents.values.items():
+        if key.startswith(prefix) and torch.is_tensor(value):
+            report.used[key] = key.removeprefix(prefix)
+            state[report.used[key]] = value
+        else:
+            report.ignored[key] = "beside the trunk"
+    check_stored(path, state, contents.size)
     try:
-        trunk, architecture, report = extract(state, num_heads, method)
+        info = BackboneInfo.from_described(json.loads(bytes(contents.values[note].tolist())))
+        architecture = {**info.architecture, "final_norm": "norm.weight" in state}
+        if "depth" in architecture and architecture["family"] == "vit":
+            architecture["depth"] = sum(name.endswith(".norm1.weight") for name in state)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise InputError(f"{path} does not say what its backbone is ({error!r})") from None
+    report.method = f"{info.method}, fine-tuned"
+    return state, BackboneInfo(architecture, report.method, path.name), report
+
+
+def _read_foreign(
+    path: Path,
+    contents: Contents,
+    network: str,
+    told: Mapping[str, Any] | None,
+    method: str | None,
+) -> tuple[State, BackboneInfo, Report]:
+    """The trunk in somebody else's file or folder."""
+    check_stored(path, contents.values, contents.size)
+    try:
+        trunk, architecture, report = extract(contents, network, told, method)
     except InputError as error:
         raise InputError(f"{path} cannot be used: {error}") from None
     # What the weights do not tell, too.
     whole = without_memory(path, architecture, len(trunk)).architecture
-    return trunk, BackboneInfo(whole, report.method, path.name), report
+    return trunk, BackboneInfo(whole, report.method, contents.name, report.network), report

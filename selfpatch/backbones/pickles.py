@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+import numpy as np
 import torch
 
 from selfpatch.errors import InputError
@@ -22,21 +23,47 @@ HARMLESS: list[Any] = [
         for module in ("pathlib", "pathlib._local")  # until Python 3.12, and since
         for name, kind in (("PosixPath", PurePosixPath), ("WindowsPath", PureWindowsPath))
     ),
+    # How numpy pickles an array, and a scalar: functions and types of its own.
+    *(np.array(0).__reduce__()[0], np.float64(0).__reduce__()[0], np.ndarray, np.dtype),
+    *{type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"},
 ]
 """What a pickle may hold beside tensors and containers: a training script's arguments, with paths
-among them, and the configuration that Swin's and MoBY's code stores, which is read as a plain dict,
-without yacs."""
+among them, the configuration that Swin's and MoBY's code stores, which is read as a plain dict,
+without yacs, and numpy's arrays."""
+
+
+class Unread:
+    """Stands for an object of which nothing is wanted, whatever it is made with."""
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        """Forget it."""
+
+
+PASSED_OVER: list[Any] = [
+    (Unread, f"{module}.{name}")
+    for module, name in (
+        ("mmengine.logging.history_buffer", "HistoryBuffer"),
+        ("builtins", "getattr"),  # a buffer keeps its own methods by name
+        ("builtins", "slice"),
+        ("omegaconf.dictconfig", "DictConfig"),
+    )
+]
+"""What mmengine's checkpoints and others hold beside weights, of which an import reads nothing."""
 
 
 def unpickle(
-    path: str | os.PathLike[str], map_location: Any = "cpu", allowed: list[Any] = HARMLESS
+    path: str | os.PathLike[str], map_location: Any = "cpu", allowed: list[Any] | None = None
 ) -> dict[str, Any]:
     """Read a checkpoint's dict.
 
     Args:
         path: A file that ``torch.save`` wrote.
         map_location: As in ``torch.load``.
-        allowed: Types that may stand in it beside tensors and plain containers.
+        allowed: Types that may stand in it beside tensors and plain containers; those that an
+            import knows, if left out.
 
     Raises:
         InputError: It holds anything else, is not whole, or is no PyTorch file.
@@ -47,7 +74,10 @@ def unpickle(
         raise InputError(f"{path} can be read with torch 2.6 or newer only; export it there first")
     check_packing(path)
     try:
-        with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+        with (
+            torch.serialization.safe_globals(allowed or [*HARMLESS, *PASSED_OVER]),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")  # of pickles that are then refused
             content = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
@@ -61,6 +91,56 @@ def unpickle(
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
     return content
+
+
+def unpickle_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a plain pickle of numpy arrays, as detectron2's converters write it.
+
+    Raises:
+        InputError: It holds anything else, or is not whole.
+    """
+    try:
+        with open(path, "rb") as file:
+            content = ArrayUnpickler(file, encoding="latin1").load()
+    except pickle.UnpicklingError as error:
+        reason = str(error) if "wants to run" in str(error) else "it is no whole pickle"
+        raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
+    except Exception as error:  # as above
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise InputError(f"{path} is no pickle, or not all of one; fetch it again") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
+    return content
+
+
+def empty_array(kind: Any, shape: Any, code: Any) -> np.ndarray:
+    """An array that its pickled state then fills; whatever shape is claimed, it takes no memory."""
+    return np.ndarray.__new__(np.ndarray, (0,), "b")
+
+
+def encoded(text: str, encoding: str) -> bytes:
+    """Bytes as pickles for Python 2 spell them."""
+    return text.encode("latin1")
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Takes numpy's arrays and numbers, and nothing else that is made by calling something."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a pickle may call, by the names that numpy has given it over time."""
+        known = {
+            "multiarray._reconstruct": empty_array,
+            "multiarray.scalar": np.float64(0).__reduce__()[0],
+            "numpy.ndarray": object,  # the argument of the first, which does not look at it
+            "numpy.dtype": np.dtype,
+            "_codecs.encode": encoded,
+            "collections.OrderedDict": OrderedDict,
+        }
+        short = re.sub(r"^numpy\.(_?core)\.", "", f"{module}.{name}")
+        if short not in known:
+            raise pickle.UnpicklingError(f"it wants to run {module}.{name}")
+        return known[short]
 
 
 def check_packing(path: str | os.PathLike[str]) -> None:
@@ -83,7 +163,6 @@ def run_no_code_of_checkpoints() -> None:
     What the hosts' own checkpoints hold is allowed by name. PyTorch is told the same for whatever
     else loads a file in this process, such as mmengine's downloads.
     """
-    import numpy as np
     from mmengine.logging import HistoryBuffer
     from mmengine.runner import CheckpointLoader
 
@@ -93,10 +172,7 @@ def run_no_code_of_checkpoints() -> None:
             raise pickle.UnpicklingError("GLOBAL builtins.getattr")
         return getattr(owner, name)
 
-    # How numpy pickles an array, and a scalar: functions and types of its own.
-    numpy_parts = [np.array(0).__reduce__()[0], np.float64(0).__reduce__()[0], np.ndarray, np.dtype]
-    numpy_parts += {type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"}
-    allowed = [*HARMLESS, *numpy_parts, slice, HistoryBuffer, (statistic, "builtins.getattr")]
+    allowed = [*HARMLESS, slice, HistoryBuffer, (statistic, "builtins.getattr")]
 
     def load_from_local(filename: str, map_location: Any = None) -> dict[str, Any]:
         return unpickle(os.path.expanduser(filename), map_location, allowed)

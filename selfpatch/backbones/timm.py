@@ -69,7 +69,7 @@ def vit_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict[
         raise InputError("timm's ViT adds 1e-6 to variances, and this one another value")
     activation, pre_norm = architecture.pop("activation"), architecture["pre_norm"]
     unlike = {
-        "has rotary positions": architecture.pop("rotary_base") is not None,
+        "has rotary positions": architecture.pop("rotary"),
         "has SwiGLU": activation == "swiglu",
         "has biases elsewhere": architecture.pop("patch_bias") == pre_norm,
     }

@@ -2,16 +2,17 @@
 
 Examples:
     selfpatch import dino_deitsmall16_pretrain.pth dino.safetensors --method dino
-    selfpatch import checkpoint.pth backbone.safetensors --arch vit_small --json
+    selfpatch import dinov2-small/ dinov2.safetensors
+    selfpatch import vit.pth vit.safetensors --set num_heads=12 norm_eps=1e-5 mean=[0.5,0.5,0.5]
 """
 
 import argparse
+import ast
 import json
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from selfpatch.commands.parser import positive
 from selfpatch.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,11 +21,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("source", help="a checkpoint of any known method, .pth or .safetensors")
+    parser.add_argument("source", help="a checkpoint, or a folder of Hugging Face or timm")
     parser.add_argument("out", help="the backbone file to write, *.safetensors")
     parser.add_argument("--arch", help="refuse anything but this variant, such as vit_small")
     parser.add_argument(
-        "--num-heads", type=positive, help="of a ViT that does not have the usual ones"
+        "--set",
+        type=assignment,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="told",
+        help="what the file does not tell: num_heads, norm_eps, activation, resizing, mean, std,"
+        " image_size",
     )
     parser.add_argument(
         "--network", choices=["teacher", "student"], default="teacher", help="where there are both"
@@ -33,16 +41,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
+def assignment(text: str) -> tuple[str, Any]:
+    """``NAME=VALUE`` -> both, the value as Python spells it, or a word."""
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
 def run(args: argparse.Namespace) -> None:
     """Convert, report."""
     from selfpatch.backbones.file import read_file, save_backbone
 
-    state, info, report = read_file(args.source, args.network, args.num_heads, args.method)
+    state, info, report = read_file(args.source, args.network, dict(args.told), args.method)
     if args.arch is not None:
         check_variant(args.source, info.architecture, args.arch)
     info = save_backbone(args.out, state, info)
     if args.json:
-        keys = {"used": report.used, "ignored": report.ignored}
+        keys = {"used": report.used, "ignored": report.ignored, "values": report.values}
         print(json.dumps({"out": args.out, "backbone": info.described(), **keys}))
         return
     print(described(report))
@@ -69,6 +88,8 @@ def described(report: "Report") -> str:
     lines += [f"  {line}" for line in grouped(f"{k} -> {v}" for k, v in report.used.items())]
     lines.append(f"ignored: {len(report.ignored)} keys")
     lines += [f"  {line}" for line in grouped(f"{k}: {v}" for k, v in report.ignored.items())]
+    lines += ["what the weights do not tell:"] * bool(report.values)
+    lines += [f"  {name}: {source}" for name, source in report.values.items()]
     return "\n".join(lines)
 
 

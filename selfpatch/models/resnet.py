@@ -1,20 +1,22 @@
-"""View -> maps and tokens: the ResNet-50 of the methods that the paper compares with."""
+"""View -> maps and tokens: the ResNets of the methods that the paper compares with, and others."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torchvision.models import resnet50
+from torchvision import models
 
 from selfpatch.errors import InputError
 from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD
 
+DEPTHS = (18, 34, 50, 101, 152)
+
 
 class ResNet(nn.Module):
-    """torchvision's ResNet-50 without its classifier; weights keep torchvision's names.
+    """torchvision's ResNet without its classifier; weights keep torchvision's names.
 
     Args:
-        depth: 50, the one that there is.
+        depth: Number of layers, one of :data:`DEPTHS`.
         mean: Mean of the images it was trained on, see :class:`VisionTransformer`.
         std: Their standard deviation.
 
@@ -25,9 +27,7 @@ class ResNet(nn.Module):
     num_prefix_tokens = 0
     patch_size = 32
     """Pixels per token of the last stage."""
-    embed_dim = 2048
     num_layers = 4
-    layer_dims = (256, 512, 1024, 2048)
     layer_strides = (4, 8, 16, 32)
     correspondence_layer = 2
     """The third of four stages, as correspondence papers read a ResNet."""
@@ -40,16 +40,18 @@ class ResNet(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
     ) -> None:
         super().__init__()
-        if depth != 50:
-            raise InputError(f"there is no ResNet of {depth} layers here, only of 50")
+        if depth not in DEPTHS:
+            raise InputError(f"there is no ResNet of {depth} layers, only of {DEPTHS}")
         self.architecture: dict[str, Any] = {
             "family": "resnet",
-            "depth": 50,
+            "depth": depth,
             "mean": list(mean),
             "std": list(std),
         }
         self.mean, self.std = tuple(mean), tuple(std)
-        resnet = resnet50()
+        resnet = getattr(models, f"resnet{depth}")()
+        self.embed_dim = resnet.fc.in_features
+        self.layer_dims = tuple(self.embed_dim // 2**stage for stage in (3, 2, 1, 0))
         self.conv1, self.bn1 = resnet.conv1, resnet.bn1
         self.norm = nn.Identity()
         self.relu, self.maxpool = resnet.relu, resnet.maxpool
@@ -85,6 +87,6 @@ class ResNet(nn.Module):
         return maps
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, 2048)."""
+        """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, D)."""
         (last,) = self.layer_maps(images, [3])
         return last.flatten(2).transpose(1, 2)

@@ -10,20 +10,30 @@ from timm.models.vision_transformer import Block
 from torch import Tensor
 
 
-def rotary_table(grid: tuple[int, int], head_dim: int, base: float) -> Tensor:
+def rotary_periods(head_dim: int, base: float = 100.0) -> Tensor:
+    """The periods, from 1 to nearly ``base``: (head_dim / 4,), as each axis turns half the pairs.
+
+    Published weights hold them rounded to bfloat16, which shows in the tokens; they are weights
+    here, too.
+    """
+    return base ** (2 * torch.arange(head_dim // 4) / (head_dim // 2))
+
+
+def rotary_table(grid: tuple[int, int], periods: Tensor) -> Tensor:
     """Cosine and sine of the angles of every place: (rows * columns, 2 * head_dim), row-major.
 
-    Places lie between -1 and 1 on either axis, whatever the size of the grid; each axis turns half
-    of a head's pairs of channels, with periods from 1 to nearly ``base``. Source:
+    Places lie between -1 and 1 on either axis, whatever the size of the grid. Source:
     ``RopePositionEmbedding`` of facebookresearch/dinov3, in its published setting.
 
     Args:
         grid: (rows, columns).
-        head_dim: Channels of a head, a multiple of 4.
-        base: Of the periods.
+        periods: See :func:`rotary_periods`.
     """
-    periods = base ** (2 * torch.arange(head_dim // 4) / (head_dim // 2))
-    along = [2 * ((torch.arange(side) + 0.5) / torch.scalar_tensor(side)) - 1 for side in grid]
+    on = periods.device
+    along = [
+        2 * ((torch.arange(side, device=on) + 0.5) / torch.scalar_tensor(side, device=on)) - 1
+        for side in grid
+    ]
     places = torch.stack(torch.meshgrid(*along, indexing="ij"), dim=-1).flatten(0, 1)
     angles = (2 * pi * places[:, :, None] / periods).flatten(1).repeat(1, 2)
     return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -223,7 +223,7 @@ class ShiftedWindowBlock(SwinTransformerBlock):
         rows, columns = tokens.shape[1:3]
         tokens = F.pad(tokens, (0, 0, 0, -columns % self.side, 0, -rows % self.side))
         rows_padded, columns_padded = tokens.shape[1:3]
-        single = max(rows_padded, columns_padded) <= self.side
+        single = min(rows_padded, columns_padded) <= self.side
         shift = 0 if single and not self.shift_single_window else self.shift
         if shift:
             tokens = tokens.roll((-shift, -shift), (1, 2))

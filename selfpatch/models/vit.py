@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from selfpatch.errors import InputError
-from selfpatch.models.rotary import RotaryBlock, rotary_table
+from selfpatch.models.rotary import RotaryBlock, rotary_periods, rotary_table
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -66,13 +66,16 @@ class VisionTransformer(nn.Module):
         pre_norm: Own a LayerNorm for the tokens before the first block, as CLIP does.
         norm_eps: Added to the variance in every LayerNorm.
         resizing: How positions are resized to another grid, see :data:`RESIZING`.
-        rotary_base: Turn queries and keys by their places instead of adding an embedding of them,
-            as DINOv3 does; base of the periods, see :func:`selfpatch.models.rotary.rotary_table`.
+        rotary: Turn queries and keys by their places instead of adding an embedding of them, as
+            DINOv3 does; see :mod:`selfpatch.models.rotary`.
         mean: Mean of the images it was trained on, per channel, in units of 0-1.
         std: Their standard deviation, likewise; images are normalised by both before they come in.
         drop_path_rate: Stochastic depth, rising linearly from 0 to this rate at the last block.
         activation_checkpointing: Recompute each block in the backward pass to save memory.
     """
+
+    rotary_periods: Tensor | None
+    """Of the angles by which queries and keys are turned: (D / heads / 4,)."""
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class VisionTransformer(nn.Module):
         pre_norm: bool = False,
         norm_eps: float = 1e-6,
         resizing: str = "dino",
-        rotary_base: float | None = None,
+        rotary: bool = False,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
@@ -121,7 +124,7 @@ class VisionTransformer(nn.Module):
             "pre_norm": pre_norm,
             "norm_eps": norm_eps,
             "resizing": resizing,
-            "rotary_base": rotary_base,
+            "rotary": rotary,
             "mean": list(mean),
             "std": list(std),
         }
@@ -131,7 +134,7 @@ class VisionTransformer(nn.Module):
         self.num_prefix_tokens = int(class_token) + num_registers
         self.activation_checkpointing = activation_checkpointing
         self.native_grid = grid_of(image_size, patch_size)
-        self.resizing, self.rotary_base = resizing, rotary_base
+        self.resizing = resizing
 
         norm_layer = partial(nn.LayerNorm, eps=norm_eps)
         self.patch_embed = PatchEmbed(
@@ -143,9 +146,11 @@ class VisionTransformer(nn.Module):
         )
         rows, columns = self.native_grid
         positions = torch.zeros(1, rows * columns + int(class_token), embed_dim)
-        self.pos_embed = nn.Parameter(positions) if rotary_base is None else None
+        self.pos_embed = None if rotary else nn.Parameter(positions)
+        periods = rotary_periods(embed_dim // num_heads) if rotary else None
+        self.register_buffer("rotary_periods", periods)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
-        make_block = Block if rotary_base is None else RotaryBlock
+        make_block = RotaryBlock if rotary else Block
         self.blocks = nn.ModuleList(
             make_block(
                 embed_dim,
@@ -205,10 +210,9 @@ class VisionTransformer(nn.Module):
 
         Prefix tokens have no place and are not turned.
         """
-        if self.rotary_base is None:
+        if self.rotary_periods is None:
             return None
-        table = rotary_table(grid, self.embed_dim // self.num_heads, self.rotary_base)
-        table = table.to(self.patch_embed.proj.weight.device)
+        table = rotary_table(grid, self.rotary_periods)
         unturned = torch.zeros_like(table[:1])
         unturned[:, : table.shape[1] // 2] = 1
         return torch.cat([unturned.expand(self.num_prefix_tokens, -1), table])

@@ -65,7 +65,7 @@ class MoCoV3(Objective, name="mocov3"):
             if trunk.cls_token is not None:
                 nn.init.normal_(trunk.cls_token, std=1e-6)
             if trunk.pos_embed is None:
-                raise InputError("MoCo-v3 has fixed positions; leave rotary_base out of the trunk")
+                raise InputError("MoCo-v3 has fixed positions; leave rotary=True out of the trunk")
             trunk.pos_embed.data.zero_()[:, own:] = sine_cosine_positions(
                 *trunk.native_grid, trunk.embed_dim
             )

@@ -29,7 +29,7 @@ TRUNKS: dict[str, Any] = {
     ),
     "DINOv3": lambda: build_trunk(
         "vit_tiny", **SMALL, class_token=True, final_norm=True, num_registers=4, layer_scale=True,
-        norm_eps=1e-5, rotary_base=100.0, activation="swiglu",
+        norm_eps=1e-5, rotary=True, activation="swiglu",
     ),
     "CLIP": lambda: build_trunk(
         "vit_tiny", depth=2, image_size=(64, 96), class_token=True, final_norm=True, pre_norm=True,

@@ -108,7 +108,7 @@ TRUNKS: dict[str, dict[str, Any]] = {
     "DINOv2": {"class_token": True, "final_norm": True, "num_registers": 4, "layer_scale": True,
                "patch_size": 14, "image_size": 56},
     "DINOv3": {"class_token": True, "final_norm": True, "num_registers": 4, "layer_scale": True,
-               "rotary_base": 100.0, "norm_eps": 1e-5, "activation": "swiglu"},
+               "rotary": True, "norm_eps": 1e-5, "activation": "swiglu"},
 }  # fmt: skip
 
 

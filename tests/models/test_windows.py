@@ -45,11 +45,11 @@ def naive(model: VisionTransformer, images: Tensor, window: int, global_blocks: 
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("rotary_base", [None, 100.0])
+@pytest.mark.parametrize("rotary", [False, True])
 @pytest.mark.parametrize("class_token", [False, True])
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (80, 112), (48, 160), (32, 16)])
-def test_windows_equal_a_loop_over_them(height, width, class_token, rotary_base):
-    model = vit(class_token=class_token, rotary_base=rotary_base)
+def test_windows_equal_a_loop_over_them(height, width, class_token, rotary):
+    model = vit(class_token=class_token, rotary=rotary)
     images = torch.randn(2, 3, height, width).double()
     found = windowed_layer_maps(model, images, [1, 3], 3, {1})
     torch.testing.assert_close(found[1], naive(model, images, 3, {1}), rtol=1e-9, atol=1e-9)
