@@ -30,7 +30,7 @@ def prepare() -> None:
     def without_scale(*args: Any, qk_scale: None = None, **options: Any) -> nn.Module:
         return block(*args, **options)
 
-    vision_transformer.Block = without_scale  # type: ignore[assignment,misc]
+    vision_transformer.Block = without_scale
 
 
 def autoencoder() -> Any:

@@ -26,7 +26,7 @@ def small(**options: Any) -> Any:
 
 def prepare(folder: Path) -> None:
     """Stand in for what the code wants from GPUs, and start a process group of one process."""
-    timm.models.vit_deit_small_patch16_224 = small  # type: ignore[attr-defined]
+    timm.models.vit_deit_small_patch16_224 = small
     sys.modules["diffdist"] = types.ModuleType("diffdist")
     sys.modules["diffdist"].functional = None  # type: ignore[attr-defined]
     group = folder / "group"

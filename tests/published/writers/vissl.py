@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from tests.published import fill
 from tests.published.writers import writer
 
-
 AMP = "config.MODEL.AMP_PARAMS.USE_AMP=false"  # for GPUs alone
 
 
