@@ -28,7 +28,7 @@ def known(model: Any, file: str, **more: Any) -> dict[str, Any]:
         "parameters": sum(p.numel() for n, p in model.named_parameters() if "head" not in n),
         "tokens": output_of(model.forward_features, model.norm),
         "sizes": [size],
-        "note": "Its code takes no other size.",
+        "note": "Positions are resized in the middle of main.py, by no function: one size.",
     } | more
 
 
