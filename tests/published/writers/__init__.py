@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor, nn
+
 
 @dataclass(frozen=True)
 class Writer:
@@ -32,3 +34,16 @@ def writer(name: str, repository: str) -> Callable[[Callable[[Path], dict[str, A
         return write
 
     return register
+
+
+def output_of(forward: Callable[[Tensor], Any], part: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Images -> what a part of a network returns when the network's forward function runs."""
+    found: list[Tensor] = []
+    part.register_forward_hook(lambda module, given, result: found.append(result))
+
+    def output(images: Tensor) -> Tensor:
+        found.clear()
+        forward(images)
+        return found[-1]
+
+    return output
