@@ -26,6 +26,7 @@ class Method:
         siblings: What lies beside the trunk's prefix and belongs to it -> its name in the trunk.
         beside: Regular expression -> what such keys are, which are no part of the trunk.
         values: Of a ViT, what its weights do not tell, as its authors published it.
+        swin_eps: Added to the variance in a Swin's norms.
         head_dim: Channels of an attention head of a ViT.
         num_heads: Width -> heads, where they are not of ``head_dim`` channels.
     """
@@ -37,6 +38,7 @@ class Method:
     siblings: dict[str, str] = field(default_factory=dict)
     beside: dict[str, str] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
+    swin_eps: float = 1e-5
     head_dim: int = 64
     num_heads: dict[int, int] = field(default_factory=dict)
 
@@ -133,6 +135,15 @@ METHODS = [
         r"(^|\.)(masked_embed|head\.last_layer2\..*)$",
         BOTH,
         values=DINOS,
+        swin_eps=1e-6,
+    ),
+    Method(
+        "esvit",
+        "microsoft/esvit",
+        r"(^|\.)head_dense\.",
+        BOTH,
+        beside={r"head(_dense)?\.": "projection head"},
+        swin_eps=1e-6,
     ),
     Method(
         "mae",
@@ -180,7 +191,6 @@ METHODS = [
         r"(^|\.)encoder\.layers\.encoder_layer_0\.",
         values={**TIMMS, "resizing": "aligned"},
     ),
-    Method("esvit", "microsoft/esvit", trunks=BOTH),
     Method("deit", "facebookresearch/deit", trunks={"": r"^model\."}, values=TIMMS),
     Method("detco", "xieenze/DetCo"),
     Method(

@@ -20,6 +20,7 @@ from selfpatch.backbones.families import FAMILIES, Family, State
 from selfpatch.backbones.methods import IMAGENET, METHODS, Method
 from selfpatch.backbones.names import renamed
 from selfpatch.backbones.statements import Statement, statement_of
+from selfpatch.backbones.timm_folder import kept_names
 from selfpatch.errors import InputError
 from selfpatch.models.vit import sine_cosine_positions
 
@@ -91,6 +92,8 @@ def extract(
     keys = [key for key, value in contents.values.items() if torch.is_tensor(value)]
     statement = statement_of(contents.stated, contents.values)
     author = contents.values.get("author", contents.values.get("__author__"))
+    if statement.network:
+        return extract_network(contents, statement, method)
     layout = method_of(keys, method or statement.method or AUTHORS.get(str(author).lower()))
     prefix, network = choose(trunks_in(keys), layout, network, contents.values)
     if prefix is None:
@@ -112,6 +115,33 @@ def extract(
         raise InputError(
             f"its {family.name} is of another kind than those here ({error})"
         ) from None
+    return state, architecture, report
+
+
+def extract_network(
+    contents: Contents, statement: Statement, method: str | None
+) -> tuple[State, dict[str, Any], Report]:
+    """A network of timm that is none of this suite's families, as timm names its weights."""
+    name, options = statement.network or ("", {})
+    kept = kept_names(name, options)
+    prefix = "visual.trunk." if any(k.startswith("visual.trunk.") for k in contents.values) else ""
+    report, state = Report(method or statement.method or "unknown"), {}
+    for key, value in contents.values.items():
+        inner = key.removeprefix(prefix)
+        reason = None if inner in kept else explanation(inner, BESIDE_A_TRUNK, re.match)
+        if reason is None and prefix and not key.startswith(prefix):
+            reason = "lies beside the trunk"
+        if reason is None:
+            report.used[key] = f"model.{inner}"
+            state[f"model.{inner}"] = value
+        else:
+            report.ignored[key] = reason
+    architecture: dict[str, Any] = {"family": "timm", "name": name, "options": options}
+    for fact in ("mean", "std"):
+        if fact not in statement.values:
+            raise InputError(f"its {statement.source} does not state the {fact} of images")
+        architecture[fact] = statement.values[fact]
+        report.values[fact] = f"stated by {statement.source}"
     return state, architecture, report
 
 
@@ -260,7 +290,8 @@ def settle(
         values["num_heads"] = authors.heads(architecture["embed_dim"]) if values else None
         needed: tuple[str, ...] = NEEDED
     else:  # every published Swin and ResNet takes images as ImageNet's are
-        values, needed = {**IMAGENET, **values}, ("mean", "std")
+        values, needed = {"norm_eps": method.swin_eps, **IMAGENET}, ("mean", "std")
+        needed += ("norm_eps",) * (architecture["family"] == "swin")
     for source, found in (
         ("told", told),
         (f"stated by {statement.source}", statement.values),

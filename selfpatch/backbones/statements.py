@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from selfpatch.backbones import timm_folder
 from selfpatch.errors import InputError
 
 ACTIVATIONS = {
@@ -43,11 +44,13 @@ class Statement:
         source: Which file says it.
         values: Values of the architecture.
         method: How it was trained, where that is said.
+        network: Name and options of a network of timm, if it is none of this suite's families.
     """
 
     source: str = ""
     values: dict[str, Any] = field(default_factory=dict)
     method: str | None = None
+    network: tuple[str, dict[str, Any]] | None = None
 
 
 def statement_of(stated: Mapping[str, dict[str, Any]], values: Mapping[str, Any]) -> Statement:
@@ -65,6 +68,8 @@ def statement_of(stated: Mapping[str, dict[str, Any]], values: Mapping[str, Any]
         return of_open_clip(stated["open_clip_config.json"])
     if "model_type" in config:
         return of_transformers(config, images)
+    if "architecture" in config:
+        return of_timm(config)
     if isinstance(text := values.get("meta.cfg"), str):
         return of_openmmlab(text)
     return Statement()
@@ -102,10 +107,35 @@ def activation_of(name: Any) -> str:
     return ACTIVATIONS[name]
 
 
+def of_timm(config: dict[str, Any]) -> Statement:
+    """timm's ``config.json``; the network that it names is asked for the rest."""
+    name, options = config["architecture"], config.get("model_args", {})
+    pretrained = config.get("pretrained_cfg", {})
+    method = timm_folder.METHODS.get(str(pretrained.get("tag", "")))
+    return of_network(str(name), options, pretrained, "config.json", method)
+
+
+def of_network(
+    name: str, options: dict[str, Any], images: dict[str, Any], source: str, method: str | None
+) -> Statement:
+    """A network of timm; ``images`` has its mean and standard deviation."""
+    try:
+        values = timm_folder.values_of(name, options)
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise InputError(f"timm cannot build the {name} of its {source} ({error})") from None
+    stated = {**(values or {}), "mean": images.get("mean"), "std": images.get("std")}
+    known = {key: value for key, value in stated.items() if value is not None}
+    return Statement(source, known, method, None if values is not None else (name, options))
+
+
 def of_open_clip(config: dict[str, Any]) -> Statement:
-    """``open_clip_config.json`` of an image tower that is open_clip's own ViT."""
+    """``open_clip_config.json`` of an image tower, open_clip's own ViT or a network of timm."""
     model, images = config["model_cfg"], config.get("preprocess_cfg", {})
-    vision = model["vision_cfg"]
+    vision, source = model["vision_cfg"], "open_clip_config.json"
+    if "timm_model_name" in vision:
+        name, options = vision["timm_model_name"], vision.get("timm_model_kwargs", {})
+        method = "siglip" if "siglip" in name else "openclip"
+        return of_network(name, options, images, source, method)
     values = {
         "norm_eps": 1e-5,
         "activation": "quick_gelu" if model.get("quick_gelu") else "gelu",
@@ -116,7 +146,7 @@ def of_open_clip(config: dict[str, Any]) -> Statement:
         "std": images.get("std"),
     }
     known = {name: value for name, value in values.items() if value is not None}
-    return Statement("open_clip_config.json", known, "openclip")
+    return Statement(source, known, "openclip")
 
 
 def of_openmmlab(text: str) -> Statement:

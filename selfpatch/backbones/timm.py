@@ -103,6 +103,8 @@ def swin_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict
     width = architecture["embed_dim"] * 2 ** (len(architecture["depths"]) - 1)
     state.setdefault("norm.weight", torch.ones(width))
     state.setdefault("norm.bias", torch.zeros(width))
+    if architecture["norm_eps"] != 1e-5:
+        raise InputError("timm's Swin adds 1e-5 to variances, and this one another value")
     names = ("embed_dim", "depths", "num_heads", "window_size")
     arguments = {name: architecture[name] for name in names}
     arguments |= {"img_size": architecture["image_size"], "strict_img_size": False}

@@ -1,6 +1,7 @@
 """View -> tokens: the Swin Transformer trunk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,6 +42,7 @@ class Swin(nn.Module):
         image_size: Side of the image it is laid out for; a stage whose grid is smaller than a
             window there has windows of the size of that grid. It stores no positions.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller.
+        norm_eps: Added to the variance in every LayerNorm; iBOT and EsViT add 1e-6.
         mean: Mean of the images it was trained on, see :class:`VisionTransformer`.
         std: Their standard deviation.
         drop_path_rate: Stochastic depth, rising linearly to this rate.
@@ -61,6 +63,7 @@ class Swin(nn.Module):
         window_size: int = 7,
         image_size: int = 224,
         final_norm: bool = False,
+        norm_eps: float = 1e-5,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
@@ -76,6 +79,7 @@ class Swin(nn.Module):
             "window_size": window_size,
             "image_size": image_size,
             "final_norm": final_norm,
+            "norm_eps": norm_eps,
             "mean": list(mean),
             "std": list(std),
         }
@@ -88,8 +92,9 @@ class Swin(nn.Module):
         # Places 16 pixels apart, as far as a ViT's patches; 32 are too few to track with.
         self.correspondence_layer = max(len(depths) - 2, 0)
 
+        norm_layer = partial(nn.LayerNorm, eps=norm_eps)
         self.patch_embed = PatchEmbed(
-            None, 4, embed_dim=embed_dim, norm_layer=nn.LayerNorm, output_fmt="NHWC"
+            None, 4, embed_dim=embed_dim, norm_layer=norm_layer, output_fmt="NHWC"
         )
         rates = iter(drop_path_rates(drop_path_rate, sum(depths)))
         self.layers: Any = nn.Sequential(
@@ -99,6 +104,7 @@ class Swin(nn.Module):
                     heads,
                     min(window_size, max(image_size // stride, 1)),
                     [next(rates) for _ in range(depth)],
+                    norm_layer,
                     shift_single_window,
                     activation_checkpointing,
                     first=index == 0,
@@ -109,7 +115,7 @@ class Swin(nn.Module):
             )
         )
         self.layers.apply(init_transformer_weights)
-        self.norm = nn.LayerNorm(self.embed_dim, eps=1e-5) if final_norm else nn.Identity()
+        self.norm = norm_layer(self.embed_dim) if final_norm else nn.Identity()
 
     @property
     def blocks(self) -> list[nn.Module]:
@@ -156,6 +162,7 @@ class SwinStage(nn.Module):
         num_heads: Attention heads.
         window_size: Side of a window, in tokens.
         drop_path_rates: Stochastic depth of each block.
+        norm_layer: What makes a LayerNorm of so many channels.
         shift_single_window: See :class:`Swin`.
         activation_checkpointing: See :class:`Swin`.
         first: Whether this is the first stage.
@@ -167,16 +174,25 @@ class SwinStage(nn.Module):
         num_heads: int,
         window_size: int,
         drop_path_rates: Sequence[float],
+        norm_layer: Callable[[int], nn.Module],
         shift_single_window: bool,
         activation_checkpointing: bool,
         first: bool,
     ) -> None:
         super().__init__()
-        self.downsample = nn.Identity() if first else PatchMerging(dim // 2, dim)
+        self.downsample = (
+            nn.Identity() if first else PatchMerging(dim // 2, dim, norm_layer=norm_layer)
+        )
         self.blocks = nn.Sequential(
             *(
                 ShiftedWindowBlock(
-                    dim, num_heads, window_size, index % 2 == 1, rate, shift_single_window
+                    dim,
+                    num_heads,
+                    window_size,
+                    index % 2 == 1,
+                    rate,
+                    norm_layer,
+                    shift_single_window,
                 )
                 for index, rate in enumerate(drop_path_rates)
             )
@@ -208,11 +224,12 @@ class ShiftedWindowBlock(SwinTransformerBlock):
         window_size: int,
         shifted: bool,
         drop_path_rate: float,
+        norm_layer: Callable[[int], nn.Module],
         shift_single_window: bool,
     ) -> None:
         super().__init__(
             dim, (window_size, window_size), num_heads,
-            window_size=window_size, drop_path=drop_path_rate,
+            window_size=window_size, drop_path=drop_path_rate, norm_layer=norm_layer,
         )  # fmt: skip
         self.side = window_size
         self.shift = window_size // 2 if shifted else 0

@@ -9,12 +9,14 @@ from torch import Tensor, nn
 from selfpatch.errors import InputError
 from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import Swin
+from selfpatch.models.timm_trunk import TimmTrunk
 from selfpatch.models.variants import VARIANTS
 from selfpatch.models.vit import VisionTransformer
 
 
 class Trunk(Protocol):
-    """A network from images to tokens or maps, without any head: a ViT, a Swin or a ResNet.
+    """A network from images to tokens or maps, without any head: a ViT, a Swin, a ResNet or
+    a network of timm.
 
     Its layers are the blocks of a ViT, the stages of a Swin or ResNet, counted from 0.
 
@@ -91,7 +93,9 @@ class Trunk(Protocol):
 Transformer = VisionTransformer | Swin
 """What can be pretrained here."""
 
-FAMILIES = {"vit": VisionTransformer, "swin": Swin, "resnet": ResNet}
+FAMILIES: dict[str, Any] = {
+    "vit": VisionTransformer, "swin": Swin, "resnet": ResNet, "timm": TimmTrunk
+}  # fmt: skip
 
 
 def build_trunk(variant: str = "vit_small", **overrides: Any) -> Any:

@@ -1,0 +1,71 @@
+"""What timm says of a network, asked by building it without memory."""
+
+from typing import Any
+
+import timm.layers
+import torch
+from timm.models.resnet import ResNet
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import nn
+
+from selfpatch.errors import InputError
+from selfpatch.models.timm_trunk import timm_model
+
+METHODS = {
+    "dino": "dino",
+    "mae": "mae",
+    "lvd142m": "dinov2",
+    "lvd1689m": "dinov3",
+    "openai": "clip",
+    "webli": "siglip",
+}
+"""timm's tags of weights -> the method that they were trained by."""
+
+ACTIVATIONS: dict[type, str] = {
+    nn.GELU: "gelu",
+    timm.layers.GELU: "gelu",
+    timm.layers.GELUTanh: "gelu_tanh",
+    timm.layers.QuickGELU: "quick_gelu",
+    nn.SiLU: "swiglu",
+}
+
+RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+"""The ResNets that compute what torchvision's do; timm has many others."""
+
+
+def values_of(name: str, options: dict[str, Any]) -> dict[str, Any] | None:
+    """What the weights of a network do not tell; None if it is none of this suite's families."""
+    with torch.device("meta"):
+        model = timm_model(name, options)
+    if isinstance(model, SwinTransformer):
+        return {}
+    if isinstance(model, ResNet):
+        return {} if name in RESNETS and not set(options) - {"in_chans", "global_pool"} else None
+    if type(model) is not VisionTransformer or not len(model.blocks):
+        return None
+    block: Any = model.blocks[0]
+    plain = type(block) is Block and isinstance(block.attn.q_norm, nn.Identity)
+    known = (timm.layers.Mlp, timm.layers.GluMlp)
+    if not plain or type(block.mlp) not in known or type(block.mlp.act) not in ACTIVATIONS:
+        return None
+    return {
+        "num_heads": block.attn.num_heads,
+        "norm_eps": block.norm1.eps,
+        "activation": ACTIVATIONS[type(block.mlp.act)],
+        "resizing": "antialiased",
+        "image_size": list(model.patch_embed.img_size or ()) or None,
+    }
+
+
+def kept_names(name: str, options: dict[str, Any]) -> set[str]:
+    """The names of a network's weights without its classifier.
+
+    Raises:
+        InputError: timm has no such network.
+    """
+    try:
+        with torch.device("meta"):
+            return set(timm_model(name, options).state_dict())
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"timm cannot build {name} with {options} ({error})") from None
