@@ -15,8 +15,12 @@ import torch
 
 from tests.published.writers import writer
 from tests.published.writers.resnets import (
-    SIZES, converted, fill_both, last_stage, parameters_of,
-)  # fmt: skip
+    SIZES,
+    converted,
+    fill_both,
+    last_stage,
+    parameters_of,
+)
 
 
 def old_mmcv() -> None:

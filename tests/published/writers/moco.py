@@ -8,8 +8,11 @@ from torch import nn
 
 from tests.published.writers import writer
 from tests.published.writers.resnets import (
-    SIZES, converted, fill_both, last_stage, parameters_of,
-)  # fmt: skip
+    SIZES,
+    fill_both,
+    last_stage,
+    parameters_of,
+)
 
 NOTE = "later commits of the repository remove all files"
 

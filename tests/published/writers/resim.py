@@ -10,8 +10,11 @@ from torch import nn
 
 from tests.published.writers import writer
 from tests.published.writers.resnets import (
-    SIZES, fill_both, last_stage, parameters_of,
-)  # fmt: skip
+    SIZES,
+    fill_both,
+    last_stage,
+    parameters_of,
+)
 
 
 def save(path: Path) -> Any:

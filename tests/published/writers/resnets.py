@@ -39,7 +39,7 @@ def parameters_of(model: Any) -> int:
 
 @torch.no_grad()
 def fill_both(model: Any) -> None:
-    """Draw both encoders, the second half as large, and the queues of MoCo and what builds on it."""
+    """Draw both encoders, the second half as large, and the queues of MoCo or its descendants."""
     model.requires_grad_(True)
     fill(model)
     for parameter in model.encoder_k.parameters():
