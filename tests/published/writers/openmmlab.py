@@ -26,7 +26,7 @@ import selfpatch.hosts.startup  # noqa: F401  stands in for mmcv's compiled oper
 from tests.published import fill
 from tests.published.writers import writer
 from tests.published.writers.resnets import SIZES as OF_RESNETS
-from tests.published.writers.resnets import converted, flat, last_stage, parameters_of
+from tests.published.writers.resnets import converted, flat, last_stage
 
 DETECTION, SEGMENTATION = "onedl-mmdetection", "onedl-mmsegmentation"
 """Packages that call themselves mmdet and mmseg."""
@@ -119,7 +119,7 @@ def classified_vit(folder: Path) -> dict[str, Any]:
 
 
 IN_MESSAGE_HUB = [
-    HistoryBuffer, np._core.multiarray._reconstruct, np.ndarray, np.dtype, getattr,
+    HistoryBuffer, np.empty(0).__reduce__()[0], np.ndarray, np.dtype, getattr,
     *{type(np.dtype(name)) for name in ("float64", "int64")},
 ]  # fmt: skip
 """What a training checkpoint pickles beside tensors."""
@@ -245,3 +245,31 @@ def segmenting_vit(folder: Path) -> dict[str, Any]:
     )
     run(model, config, folder)
     return known(model.backbone, lambda images: flat(model.backbone(images)[-1]))
+
+
+@writer("selfpatch-detector", DETECTION)
+def own_backbone(folder: Path) -> dict[str, Any]:
+    """A Mask R-CNN with the suite's own ViT, whose state says what it started from."""
+    import selfpatch.hosts  # noqa: F401  registers it
+    from selfpatch.backbones.file import BackboneInfo, save_backbone
+    from selfpatch.models.trunks import build_trunk
+
+    trunk = build_trunk("vit_tiny", depth=2, image_size=64)
+    fill(trunk)
+    started = BackboneInfo(trunk.architecture, method="dino+selfpatch", source="vit_tiny.pth")
+    with tempfile.TemporaryDirectory() as start:
+        file = f"{start}/backbone.safetensors"
+        save_backbone(file, trunk.state_dict(), started)
+        backbone = {
+            "type": "SelfPatchViT",
+            "out_indices": (0, 0, 1, 1),
+            "norm_cfg": {"type": "BN"},
+            "init_cfg": {"type": "Pretrained", "checkpoint": file},
+        }
+        neck = {"in_channels": [192] * 4}
+        model, config = hosted("mmdet", "mask-rcnn_r50_fpn", backbone=backbone, neck=neck)
+    config.backbone.init_cfg.checkpoint = "backbone.safetensors"
+    run(model, config, folder)
+    own = model.backbone.trunk
+    note = "the trunk's last norm is not built, as no level of the pyramid needs it"
+    return known(own, own, code="the suite's own", method="dino+selfpatch", note=note)
