@@ -30,6 +30,8 @@ PATCHES = re.compile(
 )
 """The first layer of a trunk, and whatever stands before it."""
 
+EARLIER_NORMS = r"norm[012]\."
+
 BESIDE_A_TRUNK = {
     r"(heads?(_\w+)?|fc|stem\.fc|fc_norm|classifier|pooler|attn_pool)\.": (
         "classifier, pooling or projection head"
@@ -37,7 +39,7 @@ BESIDE_A_TRUNK = {
     r"proj$": "projection to the features of text",
     r"(embeddings\.)?mask_token$|masked_embed$": "stands in for masked patches",
     r"local_cls_norm\.": "norm of [CLS] in training",
-    r"norm[012]\.": "norm of an earlier stage",
+    EARLIER_NORMS: "norm of an earlier stage",
     r".*(relative_position_index|attn_mask|position_ids)$": "follows from the sizes",
 }
 """What the file of any trunk may hold, too."""
@@ -290,8 +292,10 @@ def settle(
         values["num_heads"] = authors.heads(architecture["embed_dim"]) if values else None
         needed: tuple[str, ...] = NEEDED
     else:  # every published Swin and ResNet takes images as ImageNet's are
-        values, needed = {"norm_eps": method.swin_eps, **IMAGENET}, ("mean", "std")
-        needed += ("norm_eps",) * (architecture["family"] == "swin")
+        values, needed = dict(IMAGENET), ("mean", "std")
+        if architecture["family"] == "swin":
+            values |= {"norm_eps": method.swin_eps, "small_grids": small_grids_of(report)}
+            needed += ("norm_eps", "small_grids")
     for source, found in (
         ("told", told),
         (f"stated by {statement.source}", statement.values),
@@ -312,6 +316,14 @@ def settle(
     foreign = set(told) - set(needed) - {"image_size"}
     if foreign:
         raise InputError(f"{foreign.pop()} is nothing that this trunk has to be told")
+
+
+def small_grids_of(report: Report) -> str:
+    """How a Swin treats grids no longer than a window, by whose names its weights have."""
+    if any("features.1.0." in key for key in report.used):
+        return "by side"  # torchvision
+    dense = any(reason == BESIDE_A_TRUNK[EARLIER_NORMS] for reason in report.ignored.values())
+    return "shifted" if dense else "unshifted"  # a detector's or segmenter's
 
 
 def method_of_positions(positions: Tensor) -> str:

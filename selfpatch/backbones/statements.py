@@ -111,7 +111,7 @@ def of_timm(config: dict[str, Any]) -> Statement:
     """timm's ``config.json``; the network that it names is asked for the rest."""
     name, options = config["architecture"], config.get("model_args", {})
     pretrained = config.get("pretrained_cfg", {})
-    method = timm_folder.METHODS.get(str(pretrained.get("tag", "")))
+    method = timm_folder.method_of(str(name), str(pretrained.get("tag", "")))
     return of_network(str(name), options, pretrained, "config.json", method)
 
 
@@ -150,38 +150,79 @@ def of_open_clip(config: dict[str, Any]) -> Statement:
 
 
 def of_openmmlab(text: str) -> Statement:
-    """The config in a checkpoint of mmengine's: how its ``data_preprocessor`` normalises images.
-
-    The config is Python; it is parsed, and not run.
+    """The config in a checkpoint of mmengine's; it is Python, and parsed instead of run.
 
     Raises:
-        InputError: It feeds blue, green and red in this order.
+        InputError: It feeds blue, green and red in this order, or strides in another layer.
     """
-    found = preprocessor_of(text)
-    if "mean" not in found or "std" not in found:
-        return Statement()
-    if not (found.get("to_rgb") or found.get("bgr_to_rgb")):
-        raise InputError("it takes images in the order blue, green, red, which no trunk here does")
-    values = {name: [value / 255 for value in found[name]] for name in ("mean", "std")}
-    return Statement("its config", values)
+    config = literals_of(text)
+    model = config.get("model", {})
+    backbone, values = model.get("backbone", {}), {}
+    images = model.get("data_preprocessor") or config.get("data_preprocessor") or {}
+    if "mean" in images and "std" in images:
+        if not (images.get("to_rgb") or images.get("bgr_to_rgb")):
+            raise InputError("it takes images in the order blue, green, red, as no trunk here does")
+        values |= {name: [value / 255 for value in images[name]] for name in ("mean", "std")}
+    if backbone.get("style") == "caffe":
+        raise InputError("its ResNet is of Caffe's style, with the stride in the first convolution")
+    if backbone.get("type", "").rsplit(".", 1)[-1] == "VisionTransformer":
+        values |= of_openmmlabs_vit(backbone)
+    return Statement("its config", values, MODELS_OF_MMPRETRAIN.get(model.get("type", "")))
 
 
-def preprocessor_of(text: str) -> dict[str, Any]:
-    """The plain values in the first ``data_preprocessor = dict(...)`` of a config."""
+MODELS_OF_MMPRETRAIN = {
+    "MAE": "mae", "MoCoV3": "mocov3", "MoCo": "mocov2", "DenseCL": "densecl", "SwAV": "swav"
+}  # fmt: skip
+"""mmpretrain's self-supervised models -> the method."""
+
+HEADS_OF_MMPRETRAIN = {
+    "deit-t": 3, "deit-tiny": 3, "deit-s": 6, "deit-small": 6, "dinov2-s": 6, "dinov2-small": 6,
+    "s": 8, "small": 8, "b": 12, "base": 12, "deit-b": 12, "deit-base": 12, "mocov3-s": 12,
+    "mocov3-small": 12, "l": 16, "large": 16, "h": 16, "huge": 16,
+}  # fmt: skip
+"""mmpretrain's names of ViTs -> attention heads; its ``small`` is 768 wide."""
+
+
+def of_openmmlabs_vit(backbone: dict[str, Any]) -> dict[str, Any]:
+    """mmpretrain's or mmsegmentation's VisionTransformer; defaults are those of the two classes."""
+    arch, norm = backbone.get("arch"), backbone.get("norm_cfg", {})
+    heads = arch.get("num_heads") if isinstance(arch, dict) else HEADS_OF_MMPRETRAIN.get(str(arch))
+    of_mmpretrain = arch is not None or backbone["type"].startswith("MoCoV3")
+    values = {
+        "num_heads": heads or backbone.get("num_heads"),
+        "norm_eps": norm.get("eps", 1e-6 if of_mmpretrain else 1e-5),
+        "activation": activation_of(str(backbone.get("act_cfg", {}).get("type", "GELU")).lower()),
+        "resizing": "bicubic",
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def literals_of(text: str) -> dict[str, Any]:
+    """The assignments of a config whose values are literals, or ``dict(...)`` of such."""
     try:
-        nodes = list(ast.walk(ast.parse(text)))
+        statements = ast.parse(text).body
+        return {
+            node.targets[0].id: literal(node.value)
+            for node in statements
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        }
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
-    for node in nodes:
-        name = node.targets[0] if isinstance(node, ast.Assign) else node
-        given = node.value if isinstance(node, ast.Assign | ast.keyword) else None
-        called = getattr(name, "id", getattr(name, "arg", None))
-        if called == "data_preprocessor" and isinstance(given, ast.Call):
-            literals = {}
-            for keyword in given.keywords:
-                try:
-                    literals[str(keyword.arg)] = ast.literal_eval(keyword.value)
-                except ValueError:
-                    continue
-            return literals
-    return {}
+
+
+def literal(node: ast.expr) -> Any:
+    """The value of an expression of a config; None for what is no literal."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "dict":
+        return {str(keyword.arg): literal(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {
+            literal(key): literal(value)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if key is not None
+        }
+    if isinstance(node, ast.List | ast.Tuple):
+        return [literal(element) for element in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return None

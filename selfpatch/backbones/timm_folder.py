@@ -4,6 +4,7 @@ from typing import Any
 
 import timm.layers
 import torch
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -13,14 +14,23 @@ from selfpatch.errors import InputError
 from selfpatch.models.timm_trunk import timm_model
 
 METHODS = {
-    "dino": "dino",
-    "mae": "mae",
-    "lvd142m": "dinov2",
-    "lvd1689m": "dinov3",
-    "openai": "clip",
-    "webli": "siglip",
+    "dinov2": "dinov2",
+    "dinov3": "dinov3",
+    "siglip": "siglip",
+    "clip": "clip",
+    "deit": "deit",
+    "eva02": "eva02",
 }
-"""timm's tags of weights -> the method that they were trained by."""
+"""What the name of a network in timm may hold -> the method that it is known for."""
+
+TAGS = {"dino": "dino", "mae": "mae"}
+"""timm's tags of weights -> the method, where the network's name does not tell it."""
+
+
+def method_of(name: str, tag: str) -> str | None:
+    """How the weights of a network were trained, as far as its name or their tag says."""
+    return next((m for part, m in METHODS.items() if part in name), TAGS.get(tag))
+
 
 ACTIVATIONS: dict[type, str] = {
     nn.GELU: "gelu",
@@ -39,10 +49,10 @@ def values_of(name: str, options: dict[str, Any]) -> dict[str, Any] | None:
     with torch.device("meta"):
         model = timm_model(name, options)
     if isinstance(model, SwinTransformer):
-        return {}
+        return {"small_grids": "by side"}
     if isinstance(model, ResNet):
         return {} if name in RESNETS and not set(options) - {"in_chans", "global_pool"} else None
-    if type(model) is not VisionTransformer or not len(model.blocks):
+    if type(model) not in (VisionTransformer, VisionTransformerDistilled) or not len(model.blocks):
         return None
     block: Any = model.blocks[0]
     plain = type(block) is Block and isinstance(block.attn.q_norm, nn.Identity)

@@ -187,7 +187,7 @@ class SelfPatchSwin(HostBackbone):
             override,
             init_cfg,
             drop_path_rate=drop_path_rate,
-            shift_single_window=True,
+            always_shift=True,
             activation_checkpointing=with_cp,
         )
 

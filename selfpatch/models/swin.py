@@ -24,15 +24,18 @@ from selfpatch.models.vit import (
     init_transformer_weights,
 )
 
+SMALL_GRIDS = ("unshifted", "by side", "shifted")
+
 
 class Swin(nn.Module):
     """Swin Transformer whose tokens are those of the last stage; views of any size.
 
-    Its authors published two ways to compute with the same weights. They differ where a stage's
-    grid fits into one window: their classifier and their self-supervised code leave the windows of
-    such a stage unshifted (Swin-Transformer, ``models/swin_transformer.py``; at 224 pixels that is
-    the last stage), their detector, and with it mmdetection and mmsegmentation, shifts every second
-    block whatever the grid. ``shift_single_window`` says which.
+    There are several ways to compute with the same weights. They differ where a side of a stage's
+    grid is no longer than a window: its authors' classifier and the self-supervised code after it
+    leave the windows of such a stage unshifted (Swin-Transformer, ``models/swin_transformer.py``;
+    at 224 pixels that is the last stage), torchvision and timm leave them so along that side, the
+    authors' detector, and with it mmdetection and mmsegmentation, shifts every second block
+    whatever the grid.
 
     Args:
         embed_dim: Width of the first stage; the last one is 8 times as wide.
@@ -43,10 +46,12 @@ class Swin(nn.Module):
             window there has windows of the size of that grid. It stores no positions.
         final_norm: Own a LayerNorm for the last tokens; applied by the caller.
         norm_eps: Added to the variance in every LayerNorm; iBOT and EsViT add 1e-6.
+        small_grids: Whether windows are shifted where a side of the grid is no longer than one:
+            ``unshifted``, ``shifted``, or ``by side``, that is, along the other side alone.
         mean: Mean of the images it was trained on, see :class:`VisionTransformer`.
         std: Their standard deviation.
         drop_path_rate: Stochastic depth, rising linearly to this rate.
-        shift_single_window: Shift the windows of a stage that has only one, too.
+        always_shift: Compute as if ``small_grids`` were ``shifted``, as the hosts do.
         activation_checkpointing: Recompute each block in the backward pass to save memory.
     """
 
@@ -64,13 +69,16 @@ class Swin(nn.Module):
         image_size: int = 224,
         final_norm: bool = False,
         norm_eps: float = 1e-5,
+        small_grids: str = "unshifted",
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         drop_path_rate: float = 0.0,
-        shift_single_window: bool = False,
+        always_shift: bool = False,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        if small_grids not in SMALL_GRIDS:
+            raise InputError(f"small_grids is one of {SMALL_GRIDS}, not {small_grids!r}")
         self.architecture: dict[str, Any] = {
             "family": "swin",
             "embed_dim": embed_dim,
@@ -80,6 +88,7 @@ class Swin(nn.Module):
             "image_size": image_size,
             "final_norm": final_norm,
             "norm_eps": norm_eps,
+            "small_grids": small_grids,
             "mean": list(mean),
             "std": list(std),
         }
@@ -105,7 +114,7 @@ class Swin(nn.Module):
                     min(window_size, max(image_size // stride, 1)),
                     [next(rates) for _ in range(depth)],
                     norm_layer,
-                    shift_single_window,
+                    "shifted" if always_shift else small_grids,
                     activation_checkpointing,
                     first=index == 0,
                 )
@@ -123,20 +132,17 @@ class Swin(nn.Module):
         return [block for stage in self.layers for block in stage.blocks]
 
     def grid(self, images: Tensor) -> tuple[int, int]:
-        """(rows, columns) of the last stage's tokens for ``images`` (B, 3, H, W).
-
-        Raises:
-            InputError: The images' sides are not multiples of the patch size of 32.
-        """
+        """(rows, columns) of the last stage's tokens for ``images`` (B, 3, H, W)."""
         height, width = images.shape[-2:]
-        if height % self.patch_size or width % self.patch_size:
-            raise InputError(f"Swin takes sides that are multiples of 32, not {height}x{width}")
-        return height // self.patch_size, width // self.patch_size
+        return -(-height // self.patch_size), -(-width // self.patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, D), before any norm."""
-        self.grid(images)
-        return self.layers(self.patch_embed(images)).flatten(1, 2)
+        """Images (B, 3, H, W) -> last stage's tokens (B, rows * columns, D), before any norm.
+
+        Padded as :meth:`layer_maps` says.
+        """
+        (last,) = self.layer_maps(images, [self.num_layers - 1])
+        return last.flatten(2).transpose(1, 2)
 
     def layer_maps(self, images: Tensor, indices: Sequence[int]) -> list[Tensor]:
         """Images (B, 3, H, W) -> the map (B, layer_dims[i], rows, columns) after each stage asked.
@@ -163,7 +169,7 @@ class SwinStage(nn.Module):
         window_size: Side of a window, in tokens.
         drop_path_rates: Stochastic depth of each block.
         norm_layer: What makes a LayerNorm of so many channels.
-        shift_single_window: See :class:`Swin`.
+        small_grids: See :class:`Swin`.
         activation_checkpointing: See :class:`Swin`.
         first: Whether this is the first stage.
     """
@@ -175,7 +181,7 @@ class SwinStage(nn.Module):
         window_size: int,
         drop_path_rates: Sequence[float],
         norm_layer: Callable[[int], nn.Module],
-        shift_single_window: bool,
+        small_grids: str,
         activation_checkpointing: bool,
         first: bool,
     ) -> None:
@@ -192,7 +198,7 @@ class SwinStage(nn.Module):
                     index % 2 == 1,
                     rate,
                     norm_layer,
-                    shift_single_window,
+                    small_grids,
                 )
                 for index, rate in enumerate(drop_path_rates)
             )
@@ -225,7 +231,7 @@ class ShiftedWindowBlock(SwinTransformerBlock):
         shifted: bool,
         drop_path_rate: float,
         norm_layer: Callable[[int], nn.Module],
-        shift_single_window: bool,
+        small_grids: str,
     ) -> None:
         super().__init__(
             dim, (window_size, window_size), num_heads,
@@ -233,36 +239,43 @@ class ShiftedWindowBlock(SwinTransformerBlock):
         )  # fmt: skip
         self.side = window_size
         self.shift = window_size // 2 if shifted else 0
-        self.shift_single_window = shift_single_window
+        self.small_grids = small_grids
 
     def _attn(self, tokens: Tensor) -> Tensor:
         """Attention within windows, (B, rows, columns, C) in and out."""
         rows, columns = tokens.shape[1:3]
         tokens = F.pad(tokens, (0, 0, 0, -columns % self.side, 0, -rows % self.side))
         rows_padded, columns_padded = tokens.shape[1:3]
-        single = min(rows_padded, columns_padded) <= self.side
-        shift = 0 if single and not self.shift_single_window else self.shift
-        if shift:
-            tokens = tokens.roll((-shift, -shift), (1, 2))
-            mask = shift_mask(rows_padded, columns_padded, self.side, shift).to(tokens)
+        down, right = self.shifts(rows_padded, columns_padded)
+        mask = None
+        if down or right:
+            tokens = tokens.roll((-down, -right), (1, 2))
+            mask = shift_mask(rows_padded, columns_padded, self.side, (down, right)).to(tokens)
         windows = window_partition(tokens, self.window_size).flatten(1, 2)
-        windows = self.attn(windows, mask=mask if shift else None)
+        windows = self.attn(windows, mask=mask)
         windows = windows.unflatten(1, self.window_size)
         tokens = window_reverse(windows, self.window_size, rows_padded, columns_padded)
-        if shift:
-            tokens = tokens.roll((shift, shift), (1, 2))
+        if down or right:
+            tokens = tokens.roll((down, right), (1, 2))
         return tokens[:, :rows, :columns].contiguous()
 
+    def shifts(self, rows: int, columns: int) -> tuple[int, int]:
+        """How far the windows of a grid of whole ones are shifted down and to the right."""
+        moved = [side > self.side or self.small_grids == "shifted" for side in (rows, columns)]
+        if self.small_grids == "unshifted":
+            moved = [all(moved)] * 2
+        return self.shift * moved[0], self.shift * moved[1]
 
-def shift_mask(rows: int, columns: int, window_size: int, shift: int) -> Tensor:
+
+def shift_mask(rows: int, columns: int, window_size: int, shift: tuple[int, int]) -> Tensor:
     """What to add to the attention within each window of a rolled grid: (windows, w * w, w * w).
 
     Zero between places that were neighbours before the grid was rolled, and -100 between those
     that only the roll brought together.
     """
     down, right = (
-        (torch.arange(side) >= side - window_size).int() + (torch.arange(side) >= side - shift)
-        for side in (rows, columns)
+        (torch.arange(side) >= side - window_size).int() + (torch.arange(side) >= side - one)
+        for side, one in zip((rows, columns), shift, strict=True)
     )
     region = (3 * down[:, None] + right).view(1, rows, columns, 1)
     windows = window_partition(region, (window_size, window_size)).flatten(1)

@@ -66,8 +66,9 @@ class TimmTrunk(nn.Module):
     def norm(self) -> nn.Module:
         """The network's last LayerNorm, if it has one."""
         norm = getattr(self.model, "norm", None)
-        fits = isinstance(norm, nn.LayerNorm) and norm.normalized_shape == (self.embed_dim,)
-        return norm if fits else nn.Identity()
+        if isinstance(norm, nn.LayerNorm) and norm.normalized_shape == (self.embed_dim,):
+            return norm
+        return nn.Identity()
 
     @property
     def blocks(self) -> Iterable[nn.Module]:
@@ -94,7 +95,7 @@ class TimmTrunk(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) -> the last layer's tokens (B, rows * columns, D), before any norm."""
+        """Images (B, 3, H, W) -> the last layer's tokens (B, rows * columns, D), before a norm."""
         (last,) = self.layer_maps(images, [self.num_layers - 1])
         return last.flatten(2).transpose(1, 2)
 

@@ -5,7 +5,6 @@ import timm
 import torch
 from mmdet.models.backbones.swin import SwinTransformer, swin_converter
 
-from selfpatch.errors import InputError
 from selfpatch.models.swin import Swin, shift_mask
 from selfpatch.models.trunks import build_trunk
 
@@ -19,9 +18,10 @@ def test_at_224_pixels_it_gives_the_classifiers_tokens():
     images = torch.randn(1, 3, 224, 224)
     expected = theirs.forward_features(images)
     torch.testing.assert_close(swin.norm(swin(images)).view_as(expected), expected)
-    assert swin(torch.randn(2, 3, 96, 64)).shape == (2, 3 * 2, 768)
-    with pytest.raises(InputError, match="multiples of 32"):
-        swin(torch.randn(1, 3, 100, 96))
+    for size, grid in {(96, 64): (3, 2), (100, 97): (4, 4)}.items():
+        images = torch.randn(2, 3, *size)
+        assert swin.grid(images) == grid
+        assert swin(images).shape == (2, grid[0] * grid[1], 768)
 
 
 def hosts_swin(swin: Swin) -> SwinTransformer:
@@ -47,7 +47,7 @@ def hosts_swin(swin: Swin) -> SwinTransformer:
 @torch.no_grad()
 def test_as_a_host_computes_it_every_stage_is_the_hosts(size):
     """timm's differ by 0.2 to 8 % wherever a grid is no multiple of the window."""
-    swin = build_trunk("swin_tiny", depths=(2, 2, 2, 2), shift_single_window=True).eval()
+    swin = build_trunk("swin_tiny", depths=(2, 2, 2, 2), always_shift=True).eval()
     for parameter in swin.parameters():
         parameter += 0.05 * torch.randn_like(parameter)
     theirs = hosts_swin(swin)
@@ -74,7 +74,7 @@ def test_a_stage_of_one_window_is_shifted_in_hosts_only():
     images = torch.randn(1, 3, 224, 224)
     torch.manual_seed(0)
     alone = build_trunk("swin_tiny", depths=(2, 2, 2, 2)).eval()
-    hosts = build_trunk("swin_tiny", depths=(2, 2, 2, 2), shift_single_window=True).eval()
+    hosts = build_trunk("swin_tiny", depths=(2, 2, 2, 2), always_shift=True).eval()
     hosts.load_state_dict(alone.state_dict())
     pairs = list(
         zip(alone.layer_maps(images, range(4)), hosts.layer_maps(images, range(4)), strict=True)
@@ -84,7 +84,7 @@ def test_a_stage_of_one_window_is_shifted_in_hosts_only():
 
 def test_what_the_roll_brought_together_does_not_attend_to_itself():
     """By hand: 2 x 4 places in windows of 2, rolled by 1."""
-    masks = shift_mask(2, 4, window_size=2, shift=1)
+    masks = shift_mask(2, 4, window_size=2, shift=(1, 1))
     assert masks.shape == (2, 4, 4)
     assert masks[0].eq(0).tolist() == [
         [True, True, False, False], [True, True, False, False],
