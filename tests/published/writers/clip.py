@@ -59,7 +59,7 @@ def read(model: Any, file: str, code: str, note: str) -> dict[str, Any]:
         "parameters": sum(p.numel() for p in visual.parameters()),
         "tokens": normed(visual),
         "sizes": SIZES[:1],
-        "note": f"{note} The code has no way to resize positions.",
+        "note": f"{note} The code has no way to resize positions.".strip(),
     }
 
 
@@ -174,7 +174,7 @@ def quick(folder: Path) -> dict[str, Any]:
 
 @writer("open_clip-training", "mlfoundations/open_clip")
 def training(folder: Path) -> dict[str, Any]:
-    """A checkpoint of the training, wrapped for several processes as before version 3."""
+    """A checkpoint of the training; its keys are those of the model itself."""
     model = open_clip(VIT, OPENAI_MEAN, OPENAI_STD)
     from open_clip.task import CLIPTask, save_checkpoint  # type: ignore[import-not-found]
 
