@@ -90,10 +90,10 @@ def training(depth: int) -> tuple[Any, Any]:
     operations = ModuleType("xformers.ops")
     operations.fmha = None  # type: ignore[attr-defined]
     sys.modules |= {"xformers": ModuleType("xformers"), "xformers.ops": operations}
-    from dinov2 import distributed
+    from dinov2 import distributed  # type: ignore[import-not-found]
     from dinov2.configs import dinov2_default_config  # type: ignore[import-not-found]
     from dinov2.train import ssl_meta_arch  # type: ignore[import-not-found]
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf  # type: ignore[import-not-found]
 
     changes = {
         "student": {"arch": "vit_small", "patch_size": 14, "block_chunks": 2},

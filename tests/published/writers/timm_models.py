@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tests.published import fill
 from tests.published.writers import writer
 
-NARROW = {"img_size": 64, "embed_dim": 96, "depth": 2, "num_heads": 3}
+NARROW: dict[str, Any] = {"img_size": 64, "embed_dim": 96, "depth": 2, "num_heads": 3}
 SIZES = [(64, 64), (48, 80)]
 SIZES_14 = [(56, 56), (42, 70)]
 RESIZED = "The other size by the model's set_input_size."
@@ -99,19 +99,22 @@ def gap(folder: Path) -> dict[str, Any]:
     return saved(folder, name, "supervised", told=True, num_classes=10, **NARROW)
 
 
+def normed(model: Any) -> Callable[[Tensor], Tensor]:
+    """All tokens after the norm that timm applies to their average."""
+    before = features(model)
+    return lambda images: model.fc_norm(before(images))
+
+
+FC_NORM = f"{RESIZED} fc_norm, which timm applies to the average, is applied to all tokens."
+
+
 @writer("timm-vit-fc-norm", "timm")
 def fc_norm(folder: Path) -> dict[str, Any]:
     """As MAE and others fine-tune: the last norm follows the average, and is called fc_norm."""
-
-    def tokens(model: Any) -> Callable[[Tensor], Tensor]:
-        before = features(model)
-        return lambda images: model.fc_norm(before(images))
-
     more: dict[str, Any] = {"global_pool": "avg", "class_token": False, "num_classes": 10}
     return saved(
-        folder, "vit_base_patch16_224.mae", "mae", tokens=tokens, **NARROW, **more,
-        note=f"{RESIZED} fc_norm, which timm applies to the average, is applied to all tokens.",
-    )  # fmt: skip
+        folder, "vit_base_patch16_224.mae", "mae", tokens=normed, note=FC_NORM, **NARROW, **more
+    )
 
 
 @writer("timm-vit-registers", "timm")
@@ -164,7 +167,9 @@ def eva02(folder: Path) -> dict[str, Any]:
     """EVA-02: learned and rotary positions, gated feed-forward layers."""
     name = "eva02_tiny_patch14_224.mim_in22k"
     args = NARROW | {"img_size": 56, "ref_feat_shape": (16, 16)}
-    return saved(folder, name, "eva02", told=True, sizes=SIZES_14, **args)
+    return saved(
+        folder, name, "eva02", told=True, sizes=SIZES_14, tokens=normed, note=FC_NORM, **args
+    )
 
 
 def flat(model: nn.Module) -> Callable[[Tensor], Tensor]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
+import transformers  # type: ignore[import-not-found]
 from torch import Tensor, nn
 
 from tests.published import fill
