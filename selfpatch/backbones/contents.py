@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from selfpatch.backbones.pickles import unpickle, unpickle_arrays
+from selfpatch.backbones.torchscript import is_torchscript, read_torchscript
 from selfpatch.errors import InputError
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin", "open_clip_model.safetensors",
@@ -118,7 +119,7 @@ def read_pickle(path: Path) -> dict[str, Any]:
     """A checkpoint's dict, whether PyTorch or pickle itself has written it."""
     if path.suffix == ".pkl" and not zipfile.is_zipfile(path):
         return unpickle_arrays(path)
-    return unpickle(path)
+    return read_torchscript(path) if is_torchscript(path) else unpickle(path)
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

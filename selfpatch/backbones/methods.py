@@ -54,7 +54,7 @@ TIMMS = {**DINOS, "resizing": "bicubic"}
 ENCODER_Q = {"": r"(^|\.)encoder_q\."}
 BESIDE_AN_ENCODER = {
     r"encoder_q\.1\.|(^|\.)neck\.": "neck",
-    r"encoder_q\.fpn_": "feature pyramid",
+    r"(encoder_q|backbone)\.fpn_": "feature pyramid",
     r"encoder_k\.": "momentum encoder",
     r"queue": "queue",
     r"(^|\.)backbone\.": "the encoder's trunk once more",
@@ -84,7 +84,7 @@ METHODS = [
         "mocov3",
         "facebookresearch/moco-v3",  # 12 heads in its ViT-S
         r"(^|\.)base_encoder\.",
-        {"": r"(^|\.)base_encoder\."},
+        {"": r"(^|\.)(base_encoder|backbone)\."},  # the latter in mmpretrain
         beside={r"momentum_encoder\.": "momentum encoder", r"predictor\.": "predictor"},
         values=TIMMS,
         num_heads={384: 12},
@@ -99,7 +99,7 @@ METHODS = [
     Method(
         "resim",
         "Tete-Xiao/ReSim",  # its encoder has a feature pyramid
-        r"encoder_q\.fpn_",
+        r"(encoder_q|backbone)\.fpn_",
         ENCODER_Q,
         beside=BESIDE_AN_ENCODER,
     ),
@@ -196,6 +196,7 @@ METHODS = [
     Method(
         "clip",
         "openai/CLIP",
+        r"^(input_resolution|context_length)$",
         values={
             "norm_eps": 1e-5, "activation": "quick_gelu", "resizing": "bicubic", **CLIP
         },

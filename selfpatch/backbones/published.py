@@ -96,7 +96,7 @@ def extract(
     author = contents.values.get("author", contents.values.get("__author__"))
     if statement.network:
         return extract_network(contents, statement, method)
-    layout = method_of(keys, method or statement.method or AUTHORS.get(str(author).lower()))
+    layout = method_of(keys, method or statement.method, AUTHORS.get(str(author).lower()))
     prefix, network = choose(trunks_in(keys), layout, network, contents.values)
     if prefix is None:
         raise InputError(no_trunk(contents))
@@ -147,8 +147,8 @@ def extract_network(
     return state, architecture, report
 
 
-def method_of(keys: list[str], name: str | None) -> Method:
-    """The method of a name, or the one whose keys these are.
+def method_of(keys: list[str], name: str | None, author: str | None = None) -> Method:
+    """The method of a name, or the one whose keys these are, or else the author's.
 
     A name that is not in the list has no published values; its keys still tell the layout.
     """
@@ -156,7 +156,8 @@ def method_of(keys: list[str], name: str | None) -> Method:
     if name in by_name:
         return by_name[name]
     known = (m for m in METHODS if m.known_by and any(re.search(m.known_by, k) for k in keys))
-    return next(known, Method(name or "unknown", "torchvision, timm and others"))
+    unknown = Method(name or "unknown", "torchvision, timm and others")
+    return next(known, by_name.get(str(author), unknown))
 
 
 def trunks_in(keys: list[str]) -> list[str]:

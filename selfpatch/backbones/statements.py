@@ -157,7 +157,8 @@ def of_openmmlab(text: str) -> Statement:
     """
     config = literals_of(text)
     model = config.get("model", {})
-    backbone, values = model.get("backbone", {}), {}
+    backbone: dict[str, Any] = model.get("backbone", {})
+    values: dict[str, Any] = {}
     images = model.get("data_preprocessor") or config.get("data_preprocessor") or {}
     if "mean" in images and "std" in images:
         if not (images.get("to_rgb") or images.get("bgr_to_rgb")):

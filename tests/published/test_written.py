@@ -12,9 +12,12 @@ from tests.published import images, names, tokens_of, unpacked
 @pytest.mark.parametrize("name", names())
 def test_tokens_are_those_of_the_code_that_wrote_the_file(name, tmp_path):
     written, path = unpacked(name, tmp_path)
-    state, info, _ = read_file(path, **written.options)
+    state, info, report = read_file(path, **written.options)
     assert info.method == written.method
+    assert not set(report.used) & set(report.ignored)
     trunk = trunk_of(info, state)
     for (height, width), expected in tokens_of(name).items():
-        found = trunk.norm(trunk(images(height, width)))[:, -expected.shape[1] :]
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        found = trunk.norm(trunk(images(height, width)))
+        # That code may give patches alone, and a trunk of timm always does.
+        count = min(found.shape[1], expected.shape[1])
+        torch.testing.assert_close(found[:, -count:], expected[:, -count:], atol=1e-5, rtol=0)

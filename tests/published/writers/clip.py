@@ -47,7 +47,7 @@ def openai() -> Any:
     return model.eval()
 
 
-def read(model: Any, file: str, code: str, note: str) -> dict[str, Any]:
+def read(model: Any, file: str, code: str, note: str, **more: Any) -> dict[str, Any]:
     """What is known of a file of OpenAI's, once its weights are read as ``clip.load`` does."""
     from clip.model import build_model
 
@@ -60,6 +60,7 @@ def read(model: Any, file: str, code: str, note: str) -> dict[str, Any]:
         "tokens": normed(visual),
         "sizes": SIZES[:1],
         "note": f"{note} The code has no way to resize positions.".strip(),
+        **more,
     }
 
 
@@ -83,7 +84,8 @@ def state(folder: Path) -> dict[str, Any]:
     """The weights alone, which ``clip.load`` takes, too."""
     model = openai()
     torch.save(model.state_dict(), folder / "clip.pt")
-    return read(model, "clip.pt", "state_dict of model.CLIP after convert_weights", "")
+    code = "state_dict of model.CLIP after convert_weights"
+    return read(model, "clip.pt", code, "", options={"method": "clip"})
 
 
 class Tokenizer:
@@ -156,7 +158,7 @@ def vit(folder: Path) -> dict[str, Any]:
     code = "push_to_hf_hub.save_for_hf of model.CLIP"
     note = "The other size by model.resize_pos_embed, into a model of that size."
     tokens = at_any_size(VIT, model)
-    return known(model, ".", code, "clip", tokens=tokens, sizes=SIZES, note=note)
+    return known(model, ".", code, "openclip", tokens=tokens, sizes=SIZES, note=note)
 
 
 @writer("open_clip-folder-quickgelu", "mlfoundations/open_clip")
@@ -169,7 +171,7 @@ def quick(folder: Path) -> dict[str, Any]:
     save_for_hf(model, Tokenizer(), config, folder, safe_serialization=True)
     code = "push_to_hf_hub.save_for_hf of model.CLIP"
     tokens = at_any_size(config, model)
-    return known(model, ".", code, "clip", tokens=tokens, sizes=SIZES)
+    return known(model, ".", code, "openclip", tokens=tokens, sizes=SIZES)
 
 
 @writer("open_clip-training", "mlfoundations/open_clip")
@@ -183,7 +185,8 @@ def training(folder: Path) -> dict[str, Any]:
     torch.save(content, folder / "epoch_3.pt")
     code = "task.save_checkpoint of a CLIPTask"
     tokens = at_any_size(VIT, model)
-    return known(model, "epoch_3.pt", code, "clip", tokens=tokens, sizes=SIZES)
+    told = {"options": {"method": "openclip"}}  # nor does anything tell the activation
+    return known(model, "epoch_3.pt", code, "openclip", tokens=tokens, sizes=SIZES, **told)
 
 
 @writer("open_clip-siglip", "mlfoundations/open_clip")

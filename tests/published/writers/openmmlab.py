@@ -80,6 +80,7 @@ def known(trunk: nn.Module, tokens: Callable[[Tensor], Tensor], **more: Any) -> 
         "file": "epoch_12.pth",
         "code": f"mmengine {mmengine.__version__}'s Runner.save_checkpoint",
         "method": "supervised",
+        "options": {"method": "supervised"},
         "parameters": sum(p.numel() for p in trunk.parameters()),
         "tokens": tokens,
         "sizes": [(64, 64), (48, 80)],
@@ -174,7 +175,7 @@ def mae(folder: Path) -> dict[str, Any]:
     model, config = mmpretrain("mae_vit-base-p16", backbone=backbone, neck=neck)
     run(model, config, folder)
     trunk = model.backbone
-    return known(trunk, lambda images: trunk(images, mask=None)[-1], method="mae")
+    return known(trunk, lambda images: trunk(images, mask=None)[-1], method="mae", options={})
 
 
 @writer("mmpretrain-mocov3", "open-mmlab/mmpretrain")
@@ -191,7 +192,7 @@ def mocov3(folder: Path) -> dict[str, Any]:
     run(model, config, folder)
     trunk = model.backbone
     trunk.out_type = "raw"
-    return known(trunk, lambda images: trunk(images)[-1], method="mocov3")
+    return known(trunk, lambda images: trunk(images)[-1], method="mocov3", options={})
 
 
 def hosted(scope: str, base: str, **parts: Any) -> tuple[Any, Any]:
@@ -272,4 +273,6 @@ def own_backbone(folder: Path) -> dict[str, Any]:
     run(model, config, folder)
     own = model.backbone.trunk
     note = "the trunk's last norm is not built, as no level of the pyramid needs it"
-    return known(own, own, code="the suite's own", method="dino+selfpatch", note=note)
+    return known(
+        own, own, code="the suite's own", method="dino+selfpatch, fine-tuned", options={}, note=note
+    )

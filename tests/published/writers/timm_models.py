@@ -77,7 +77,7 @@ def bare(folder: Path) -> dict[str, Any]:
         "file": "vit_small_patch16_224.pth",
         "code": "state_dict of create_model('vit_small_patch16_224.dino')",
         "method": "dino",
-        "options": {"method": "dino"},
+        "options": {"method": "dino", "told": {"resizing": "antialiased"}},
         "parameters": sum(p.numel() for p in model.parameters()),
         "tokens": features(model),
         "sizes": SIZES,
@@ -99,22 +99,11 @@ def gap(folder: Path) -> dict[str, Any]:
     return saved(folder, name, "supervised", told=True, num_classes=10, **NARROW)
 
 
-def normed(model: Any) -> Callable[[Tensor], Tensor]:
-    """All tokens after the norm that timm applies to their average."""
-    before = features(model)
-    return lambda images: model.fc_norm(before(images))
-
-
-FC_NORM = f"{RESIZED} fc_norm, which timm applies to the average, is applied to all tokens."
-
-
 @writer("timm-vit-fc-norm", "timm")
 def fc_norm(folder: Path) -> dict[str, Any]:
     """As MAE and others fine-tune: the last norm follows the average, and is called fc_norm."""
     more: dict[str, Any] = {"global_pool": "avg", "class_token": False, "num_classes": 10}
-    return saved(
-        folder, "vit_base_patch16_224.mae", "mae", tokens=normed, note=FC_NORM, **NARROW, **more
-    )
+    return saved(folder, "vit_base_patch16_224.mae", "mae", **NARROW, **more)
 
 
 @writer("timm-vit-registers", "timm")
@@ -167,9 +156,7 @@ def eva02(folder: Path) -> dict[str, Any]:
     """EVA-02: learned and rotary positions, gated feed-forward layers."""
     name = "eva02_tiny_patch14_224.mim_in22k"
     args = NARROW | {"img_size": 56, "ref_feat_shape": (16, 16)}
-    return saved(
-        folder, name, "eva02", told=True, sizes=SIZES_14, tokens=normed, note=FC_NORM, **args
-    )
+    return saved(folder, name, "eva02", sizes=SIZES_14, **args)
 
 
 def flat(model: nn.Module) -> Callable[[Tensor], Tensor]:
