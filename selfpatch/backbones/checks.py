@@ -14,8 +14,15 @@ from selfpatch.models.trunks import Trunk, trunk_from
 
 def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> None:
     """Refuse weights that are not those of the trunk that their file describes, or no numbers."""
-    trunk = without_memory(path, architecture, len(weights))
-    if problems := misfit(weights, trunk.state_dict()):
+    wanted = without_memory(path, architecture, len(weights)).state_dict()
+    for name, value in weights.items():
+        numbers = value.is_floating_point() and value.itemsize > 1
+        if name in wanted and wanted[name].is_floating_point() and not numbers:
+            raise InputError(
+                f"{path} holds {name} as {value.dtype}: its weights are quantised; fetch the model"
+                " in full precision"
+            )
+    if problems := misfit(weights, wanted):
         raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
     wrong = [n for n, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]
     if wrong:

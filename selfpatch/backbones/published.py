@@ -92,6 +92,10 @@ def extract(
         InputError: There is no trunk of a known family, or nothing tells how it computes.
     """
     keys = [key for key, value in contents.values.items() if torch.is_tensor(value)]
+    if any(map(ADAPTER.match, contents.values)):
+        raise InputError("it is an adapter (LoRA), no model; merge it into its model and save that")
+    if any(map(QUANTISED.match, contents.values)):
+        raise InputError("its weights are quantised; fetch the model in full precision")
     statement = statement_of(contents.stated, contents.values)
     author = contents.values.get("author", contents.values.get("__author__"))
     if statement.network:
@@ -257,10 +261,6 @@ def explanation(key: str, reasons: dict[str, str], look: Callable[..., Any]) -> 
 def no_trunk(contents: Contents) -> str:
     """Why nothing can be made of a file without a trunk."""
     keys = list(contents.values)
-    if any(map(ADAPTER.match, keys)):
-        return "it is an adapter (LoRA), no model; merge it into its model and save that"
-    if any(map(QUANTISED.match, keys)):
-        return "its weights are quantised; fetch the model in full precision"
     if any(map(TEXT.match, keys)):
         return "it is a text encoder without an image tower; give the image model"
     names = ", ".join(sorted({key.split(".")[0] for key in keys})[:6]) or "nothing"
@@ -309,7 +309,7 @@ def settle(
                 architecture[name], report.values[name] = value, source
     unknown = [name for name in needed if name not in architecture]
     if unknown:
-        known = ", ".join(m.name for m in METHODS if m.values)
+        known = ", ".join(dict.fromkeys(m.name for m in METHODS if m.values))
         raise InputError(
             f"nothing in it tells its {', '.join(unknown)}; import it with --method (one of"
             f" {known}) or with --set {unknown[0]}=..."

@@ -18,10 +18,9 @@ from selfpatch.errors import InputError
 )
 def test_weights_of_another_kind_are_named(value, kind, tmp_path):
     path = tmp_path / "c.pth"
-    path.write_bytes(b"x" * 1000)
-    check_stored(path, {"a": torch.eye(2), "epoch": 3})
+    check_stored(path, {"a": torch.eye(2), "epoch": 3}, 1000)
     with pytest.raises(InputError, match=f"c.pth holds norm.weight as {kind}, not as plain"):
-        check_stored(path, {"a": torch.eye(2), "norm.weight": value})
+        check_stored(path, {"a": torch.eye(2), "norm.weight": value}, 1000)
 
 
 def test_what_does_not_fit_is_missing_left_over_or_of_another_shape():
@@ -36,9 +35,8 @@ def test_what_does_not_fit_is_missing_left_over_or_of_another_shape():
 def test_weights_may_be_four_times_as_large_as_their_file_and_no_larger(tmp_path):
     """As far as weights with several names, or a packed file, may bring it."""
     path = tmp_path / "c.pth"
-    path.write_bytes(b"x" * 100)
-    check_stored(path, {"a": torch.ones(100)})
+    check_stored(path, {"a": torch.ones(100)}, 100)
     with pytest.raises(
         InputError, match=r"c\.pth of 100 bytes states weights of 404; save it anew"
     ):
-        check_stored(path, {"a": torch.ones(101)})
+        check_stored(path, {"a": torch.ones(101)}, 100)

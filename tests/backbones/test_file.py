@@ -65,14 +65,15 @@ def reference_layout(vit: VisionTransformer) -> dict:
         lambda vit: vit.state_dict(),
         lambda vit: {"state_dict": OrderedDict(vit.state_dict())},
         lambda vit: {"model": vit.state_dict(), "epoch": 1},
+        lambda vit: {"net": {f"_orig_mod.trunk.{n}": v for n, v in vit.state_dict().items()}},
     ],
-    ids=["reference", "bare", "state_dict", "model"],
+    ids=["reference", "bare", "state_dict", "model", "unheard of"],
 )
 def test_every_known_layout_gives_the_same_tokens(layout, class_token, tmp_path, images):
     vit = trunk(class_token=class_token)
     torch.save(layout(vit), tmp_path / "c.pth")
-    again, info = load_backbone(tmp_path / "c.pth")
-    assert again(images).equal(vit(images))
+    state, info, _ = read_file(tmp_path / "c.pth", method="dino+selfpatch")
+    assert trunk_of(info, state)(images).equal(vit(images))
     assert info.architecture == vit.architecture
     assert info.weights == digest(vit.state_dict())
 
@@ -182,7 +183,7 @@ def timm_like(positions: int, **more: torch.Tensor) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("positions", "sentence"),
     [
-        (196, "nothing in it tells which; export it at a square image size"),  # 1 + 13 x 15
+        (196, "nothing in it tells which; import it with --set image_size="),  # 1 + 13 x 15
         (1 + 12 * 15, "those of a grid that is not square"),
     ],
 )
@@ -190,13 +191,13 @@ def test_a_grid_that_may_not_be_square_is_refused(positions, sentence, tmp_path)
     """1 + 13 x 15 positions were taken for 14 x 14 without [CLS], each one place too far."""
     torch.save({"model": timm_like(positions)}, tmp_path / "c.pth")
     with pytest.raises(InputError, match=sentence):
-        read_file(tmp_path / "c.pth", num_heads=3)
+        read_file(tmp_path / "c.pth", method="dino")
 
 
 def test_a_cls_token_without_a_position_is_known_by_registers_or_a_layer_scale(tmp_path):
     scale = {f"blocks.0.ls{i}.gamma": torch.ones(192) for i in (1, 2)}
     torch.save(timm_like(196, **scale), tmp_path / "c.pth")
-    state, info, _ = read_file(tmp_path / "c.pth", num_heads=3)
+    state, info, _ = read_file(tmp_path / "c.pth", method="dino")
     assert state["pos_embed"].shape == (1, 197, 192)
     assert not state["pos_embed"][0, 0].any()
     assert info.architecture["image_size"] == 224
@@ -210,16 +211,16 @@ def test_weights_that_are_no_numbers_are_refused(value, tmp_path):
     with pytest.raises(
         InputError, match=r"weights that are infinite or no numbers, in blocks\.0\.mlp"
     ):
-        load_backbone(tmp_path / "c.pth")
+        read_file(tmp_path / "c.pth", method="dino")
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "model."])
 def test_what_a_wrapper_puts_before_a_key_does_not_matter(prefix, tmp_path):
     state = {f"{prefix}{name}": value for name, value in timm_like(197).items()}
     torch.save({"state_dict": state}, tmp_path / "c.pth")
-    found, _, report = read_file(tmp_path / "c.pth", num_heads=3)
+    found, _, report = read_file(tmp_path / "c.pth", method="dino")
     assert set(found) == {name.removeprefix(prefix) for name in state}
-    assert set(report.used) == set(state)
+    assert set(report.used) == {f"state_dict.{key}" for key in state}
 
 
 @pytest.mark.parametrize("network", ["teacher", "student"])
@@ -234,10 +235,11 @@ def test_a_file_with_both_networks_below_their_names_gives_the_one_that_is_asked
         for key, value in own.items()
     }
     torch.save({"model": state, "iteration": 3}, tmp_path / "c.pth")
-    found, info, report = read_file(tmp_path / "c.pth", network, num_heads=3)
+    found, info, report = read_file(tmp_path / "c.pth", network, method="dino")
     assert found["pos_embed"].equal(both[network]["pos_embed"])
     assert info.network == network
-    assert set(report.used) | set(report.ignored) == {*state, "iteration"}
+    keys = {f"model.{key}" for key in state}
+    assert set(report.used) | set(report.ignored) == {*keys, "iteration"}
 
 
 def stated(path, **values) -> None:
@@ -328,7 +330,7 @@ def test_a_file_without_a_trunk_says_what_it_holds(tmp_path):
 def test_heads_that_do_not_divide_the_width_are_one_sentence(tmp_path):
     torch.save(trunk().state_dict(), tmp_path / "c.pth")
     with pytest.raises(InputError, match="describes no trunk that can be built"):
-        read_file(tmp_path / "c.pth", num_heads=5)
+        read_file(tmp_path / "c.pth", told={"num_heads": 5}, method="dino")
 
 
 def test_a_backbone_file_keeps_seed_and_settings_of_its_training(tmp_path):

@@ -3,45 +3,34 @@
 import math
 import os
 import re
-import subprocess
-import sys
-import types
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
 import torch
 
+from selfpatch.backbones.file import read_file
 from selfpatch.backbones.loading import load_backbone
 from selfpatch.errors import InputError
 from tests import ROOT
-from tests.backbones.published_layouts import (
-    LAYOUTS,
-    junk,
-    official_swin,
-    prefixed,
-    swin,
-    vit,
-    write,
-)
+from tests.published import unpacked
+
+
+def vit() -> Any:
+    """timm's ViT, which has DINO's names."""
+    return timm.create_model("vit_tiny_patch16_224", depth=2, img_size=64, num_classes=0)
+
+
+def write(content: dict, path: Path) -> Path:
+    torch.save(content, path)
+    return path
 
 
 @pytest.fixture
 def command(programs):
     return partial(programs.run, "-m", "selfpatch", "import")
-
-
-def test_the_configuration_in_a_moby_checkpoint_is_read_without_yacs(tmp_path, monkeypatch):
-    module = types.ModuleType("yacs.config")
-    module.CfgNode = type("CfgNode", (dict,), {"__module__": "yacs.config"})
-    monkeypatch.setitem(sys.modules, "yacs", types.ModuleType("yacs"))
-    monkeypatch.setitem(sys.modules, "yacs.config", module)
-    config = module.CfgNode(MODEL=module.CfgNode(TYPE="moby"))
-    config.frozen = True  # in its __dict__, as yacs keeps its own flags
-    content = {"model": prefixed("encoder.", official_swin(swin())), "config": config}
-    path = write(content, tmp_path / "moby.pth")
-    monkeypatch.delitem(sys.modules, "yacs.config")
-    assert load_backbone(path)[1].method == "moby"
 
 
 class Hostile:
@@ -75,32 +64,30 @@ def test_no_checkpoint_is_one_sentence_and_nothing_of_it_is_run(tmp_path, comman
     ("name", "sentence"),
     [
         ("swinv2_tiny_window8_256", "its Swin is of another kind"),
-        ("resnet18", "not one with 50 layers"),
-        ("deit_tiny_distilled_patch16_224", "it has a distillation token"),
-        ("vit_small_patch16_dinov3", "it holds no ViT"),
+        ("resnet26", "it is a ResNet of .* blocks per stage, and none that is known here"),
+        ("vit_small_patch16_dinov3", "its ViT is of another kind"),
+        ("eva02_tiny_patch14_224", "does not fit the trunk that it describes"),
     ],
 )
 def test_trunks_of_other_kinds_are_refused(name, sentence, tmp_path):
-    state = timm.create_model(name).state_dict()
+    """By their weights alone; their folders say whose they are, see test_written.py."""
+    path = write(timm.create_model(name).state_dict(), tmp_path / "c.pth")
     with pytest.raises(InputError, match=sentence):
-        load_backbone(write(state, tmp_path / "c.pth"))
+        read_file(path, method="dino")
 
 
-@pytest.mark.slow
-def test_the_command_reports_every_key(tmp_path):
-    content = LAYOUTS["MoBY, Swin"][1](swin())
-    path = write(content, tmp_path / "moby.pth")
-    line = [sys.executable, "-m", "selfpatch", "import", path, tmp_path / "b.safetensors"]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+def test_the_command_reports_every_key_and_every_value(tmp_path, command):
+    _, path = unpacked("moby-deit-full", tmp_path)
+    done = command(path, tmp_path / "b.safetensors")
     assert done.returncode == 0, done.stderr
-    assert "method moby" in done.stdout
     for line in (
-        "encoder.layers.*.downsample.norm.weight -> layers.*.downsample.norm.weight",
-        "encoder_k.norm.weight: momentum encoder",
-        "queue_ptr: queue",
-        "encoder.layers.*.blocks.*.attn_mask: follows from the window size",
+        "model.encoder.blocks.*.norm1.weight -> blocks.*.norm1.weight  (2)",
+        "model.encoder_k.norm.weight: momentum encoder",
+        "model.queue_ptr: queue",
+        "config.MODEL.TYPE: lies beside the trunk",
+        "norm_eps: published by SwinTransformer/Transformer-SSL",
     ):
-        assert line in done.stdout
+        assert line in done.stdout, done.stdout
     assert load_backbone(tmp_path / "b.safetensors")[1].method == "moby"
 
 
@@ -139,7 +126,7 @@ def mocov3_positions() -> torch.Tensor:
     [
         (["--method", "mocov3"], 12, "mocov3"),
         (["--method", "dino"], 6, "dino"),
-        (["--num-heads", "8"], 8, "unknown"),
+        (["--set", "num_heads=8", "--method", "dino"], 8, "dino"),
     ],
 )
 def test_what_a_file_does_not_say_is_asked_for(options, heads, method, tmp_path, command):
@@ -147,7 +134,8 @@ def test_what_a_file_does_not_say_is_asked_for(options, heads, method, tmp_path,
     path = write(small_vit(heads), tmp_path / "flat.pth")
     done = command(path, tmp_path / "b.safetensors")
     assert done.returncode == 2
-    assert "a ViT of width 384 has 6 heads, but 12 with mocov3; import it with" in done.stderr
+    assert "nothing in it tells its num_heads, norm_eps, activation, resizing" in done.stderr
+    assert "import it with --method (one of dino+selfpatch, ijepa, mocov3," in done.stderr
     assert command(path, tmp_path / "b.safetensors", *options).returncode == 0
     _, info = load_backbone(tmp_path / "b.safetensors")
     assert (info.architecture["num_heads"], info.method) == (heads, method)
@@ -168,12 +156,15 @@ def test_maes_fixed_positions_are_the_transposed_ones(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "sentence"),
     [
-        (lambda: vit().state_dict(), ["--arch", "vit_small"], "no vit_small: its embed_dim is 192"),
-        (lambda: vit().state_dict(), ["--arch", "resnet50"], "no resnet50"),
-        (lambda: vit().state_dict() | junk("adapter.0.weight"), [], "left over adapter.0.weight"),
-        (lambda: {"model": junk("conv.weight", "other")}, [], "it holds: conv, other"),
-        (lambda: {k: v for k, v in vit().state_dict().items() if "qkv.bias" not in k}, [],
-         "missing blocks.0.attn.qkv.bias"),
+        (lambda: vit().state_dict(), ["--method", "dino", "--arch", "vit_small"],
+         "no vit_small: its embed_dim is 192"),
+        (lambda: vit().state_dict(), ["--method", "dino", "--arch", "resnet50"], "no resnet50"),
+        (lambda: vit().state_dict() | {"adapter.0.weight": torch.ones(1)},
+         ["--method", "dino"], "left over adapter.0.weight"),
+        (lambda: {"model": {"conv.weight": torch.ones(1)}}, [], "it holds: model"),
+        (lambda: vit().state_dict(), ["--set", "num_heads"], "'num_heads' is not NAME=VALUE"),
+        (lambda: {k: v for k, v in vit().state_dict().items() if "proj.bias" not in k},
+         ["--method", "dino"], "missing blocks.0.attn.proj.bias"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_one_sentence(content, options, sentence, tmp_path, command):
