@@ -22,6 +22,7 @@ from selfpatch.backbones.contents import (
     read_pickle,
     read_safetensors,
 )
+from selfpatch.backbones.doors import fetched, from_torch_hub, is_elsewhere
 from selfpatch.backbones.families import State
 from selfpatch.backbones.fingerprint import fingerprint
 from selfpatch.backbones.published import Report, extract
@@ -146,7 +147,7 @@ def read_file(
     file is run, see :mod:`selfpatch.backbones.pickles`.
 
     Args:
-        path: The file or folder.
+        path: The file or folder, or ``timm:NAME``, ``hf:ORG/NAME`` or ``hub:REPO:NAME``.
         network: ``teacher`` or ``student``, for files that hold both.
         told: Values of the architecture, such as ``num_heads``, for files that do not say.
         method: How it was trained, for files that do not say.
@@ -156,7 +157,7 @@ def read_file(
             say how it computes, or its weights are not those of the trunk it describes.
     """
     path = Path(path)
-    if not path.exists():
+    if not path.exists() and not is_elsewhere(path):
         raise InputError(f"{path} does not exist; give a backbone file or a checkpoint")
     state, info, report = _read(path, network, told, method)
     check_weights(path, info.architecture, trunk_weights(state))
@@ -166,7 +167,13 @@ def read_file(
 def _read(
     path: Path, network: str, told: Mapping[str, Any] | None, method: str | None
 ) -> tuple[State, BackboneInfo, Report]:
-    """What a file or folder holds, whatever kind it is of."""
+    """What a file, a folder or something elsewhere holds, whatever kind it is of."""
+    if str(path).startswith("hub:"):
+        contents, known = from_torch_hub(str(path))
+        return _read_foreign(path, contents, network, told, method or known)
+    if is_elsewhere(path):
+        contents = replace(read_folder(fetched(str(path))), name=str(path))
+        return _read_foreign(path, contents, network, told, method)
     if path.is_dir() or path.name in WEIGHTS:
         folder = path if path.is_dir() else path.parent
         return _read_foreign(path, read_folder(folder), network, told, method)

@@ -11,7 +11,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import nn
 
 from selfpatch.errors import InputError
-from selfpatch.models.timm_trunk import timm_model
+from selfpatch.models.timm_trunk import TimmTrunk, timm_model
 
 METHODS = {
     "dinov2": "dinov2",
@@ -69,13 +69,14 @@ def values_of(name: str, options: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def kept_names(name: str, options: dict[str, Any]) -> set[str]:
-    """The names of a network's weights without its classifier.
+    """The names of a network's weights without its pooling and classifier.
 
     Raises:
-        InputError: timm has no such network.
+        InputError: timm cannot build it.
     """
     try:
         with torch.device("meta"):
-            return set(timm_model(name, options).state_dict())
+            trunk = TimmTrunk(name=name, options=options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"timm cannot build {name} with {options} ({error})") from None
+    return {key.removeprefix("model.") for key in trunk.state_dict()}

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from selfpatch.backbones.doors import is_elsewhere
 from selfpatch.bench.plan import (
     DATA,
     ORIGINS,
@@ -147,7 +148,8 @@ def backbone(
     known(path, f"tasks of {where}", dict.fromkeys(wanted), tasks)
     origin = only(path, where, entry, ORIGINS)
     source = expanded(path, where, str(entry[origin]), must_exist)
-    if origin in ("import", "file") and must_exist and not Path(source).is_file():
+    there = is_elsewhere(source) or Path(source).exists()
+    if origin in ("import", "file") and must_exist and not there:
         raise InputError(
             f"{path}: {where} is to be {Path(source).absolute()}, which does not exist"
         )

@@ -3,6 +3,7 @@
 Examples:
     selfpatch import dino_deitsmall16_pretrain.pth dino.safetensors --method dino
     selfpatch import dinov2-small/ dinov2.safetensors
+    selfpatch import --from hf:facebook/dinov2-small dinov2.safetensors
     selfpatch import vit.pth vit.safetensors --set num_heads=12 norm_eps=1e-5 mean=[0.5,0.5,0.5]
 """
 
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("source", help="a checkpoint, or a folder of Hugging Face or timm")
+    parser.add_argument(
+        "source", nargs="?", help="a checkpoint, a folder of Hugging Face or timm, or as --from"
+    )
     parser.add_argument("out", help="the backbone file to write, *.safetensors")
+    parser.add_argument(
+        "--from",
+        dest="elsewhere",
+        metavar="NAME",
+        help="instead of a source: timm:NAME, hf:ORG/NAME or hub:REPO:NAME",
+    )
     parser.add_argument("--arch", help="refuse anything but this variant, such as vit_small")
     parser.add_argument(
         "--set",
@@ -56,9 +65,12 @@ def run(args: argparse.Namespace) -> None:
     """Convert, report."""
     from selfpatch.backbones.file import read_file, save_backbone
 
-    state, info, report = read_file(args.source, args.network, dict(args.told), args.method)
+    if (args.source is None) == (args.elsewhere is None):
+        raise InputError("give what to import, as SOURCE or as --from NAME")
+    source = args.source or args.elsewhere
+    state, info, report = read_file(source, args.network, dict(args.told), args.method)
     if args.arch is not None:
-        check_variant(args.source, info.architecture, args.arch)
+        check_variant(source, info.architecture, args.arch)
     info = save_backbone(args.out, state, info)
     if args.json:
         keys = {"used": report.used, "ignored": report.ignored, "values": report.values}

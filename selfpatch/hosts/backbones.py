@@ -281,3 +281,95 @@ class SelfPatchResNet(HostBackbone):
         trunk = self.trunk
         for module in (trunk.conv1, trunk.bn1, *trunk.stages[: self.frozen_stages]):
             module.eval().requires_grad_(False)
+
+
+@MODELS.register_module()
+class SelfPatchTimm(HostBackbone):
+    """A network of timm and maps of four strides, made from those of its layers.
+
+    Where all layers have one stride, as in a ViT, maps are made as in :class:`SelfPatchViT`; else
+    each is made from the last layer that is as fine, or of the finest.
+
+    Args:
+        channels: Of each map; the neck has to be told them, too, and a file has to agree.
+        strides: Stride of each map, in pixels.
+        frozen: Train nothing of the trunk.
+        norm_cfg: Normalisation within the pyramid.
+        normalized: Read maps after the network's last norm, as linear evaluations do.
+        init_cfg: What :class:`SelfPatchViT` starts from.
+        **stated: As in :class:`SelfPatchViT`: ``name`` and ``options`` of the network.
+    """
+
+    family = "timm"
+    default_variant = "vit_small_patch16_224"
+
+    def __init__(
+        self,
+        channels: Sequence[int] | None = None,
+        strides: Sequence[int] = (4, 8, 16, 32),
+        frozen: bool = False,
+        norm_cfg: dict[str, Any] | None = None,
+        normalized: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+        **stated: Any,
+    ) -> None:
+        self.channels, self.strides = channels, tuple(strides)
+        self.frozen, self.normalized = frozen, normalized
+        self.norm_cfg = norm_cfg or {"type": "SyncBN"}
+        super().__init__(None, stated, None, init_cfg)
+
+    def default_architecture(self, variant: str | None) -> dict[str, Any]:
+        """A ViT-S/16 of timm's."""
+        return {"family": self.family, "name": self.default_variant}
+
+    def complete(self) -> None:
+        """Choose the layers, and build the pyramid.
+
+        Raises:
+            InputError: The maps have other channels than the config says, or no norm that fits.
+        """
+        trunk = self.trunk
+        count, own = trunk.num_layers, trunk.layer_strides
+        if len(set(own)) == 1:
+            ends = (count // 3, count // 2, 2 * count // 3, count)
+            self.out_indices = tuple(max(end - 1, 0) for end in ends)
+        else:
+            finest = own.index(min(own))
+            fine = [[i for i, s in enumerate(own) if s <= stride] for stride in self.strides]
+            self.out_indices = tuple(indices[-1] if indices else finest for indices in fine)
+        dims = [trunk.layer_dims[index] for index in self.out_indices]
+        if self.channels is not None and list(self.channels) != dims:
+            raise InputError(
+                f"the maps of {self.architecture['name']} have {dims} channels, the config says"
+                f" {list(self.channels)}; set model.backbone.channels and model.neck.in_channels"
+            )
+        if self.normalized and (isinstance(trunk.norm, nn.Identity) or {*dims} != {dims[-1]}):
+            raise InputError(f"{self.architecture['name']} has no last norm that fits every map")
+        if not self.normalized and not isinstance(trunk.norm, nn.Identity):
+            trunk.model.norm = nn.Identity()
+        self.pyramid = nn.ModuleList(
+            ToStride(dim, own[index], stride, self.norm_cfg)
+            for dim, index, stride in zip(dims, self.out_indices, self.strides, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Images (B, 3, H, W) -> a map (B, channels, ceil(H / s), ceil(W / s)) per stride s.
+
+        Images are padded with zeros, to the right and at the bottom, to whole places of the
+        coarsest layer.
+        """
+        height, width = images.shape[-2:]
+        side = max(self.trunk.layer_strides)
+        padded = F.pad(images, (0, -width % side, 0, -height % side))
+        layers = sorted(set(self.out_indices))
+        found = self.trunk.layer_maps(padded, layers)
+        if self.normalized:
+            found = [normed(self.trunk.norm, tokens) for tokens in found]
+        maps = dict(zip(layers, found, strict=True))
+        levels = zip(self.pyramid, self.out_indices, strict=True)
+        return tuple(to_stride(maps[layer], (height, width)) for to_stride, layer in levels)
+
+    def freeze(self) -> None:
+        """Freeze as ``frozen`` says."""
+        if self.frozen:
+            self.trunk.eval().requires_grad_(False)

@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from selfpatch.backbones.checks import misfit
+from selfpatch.backbones.doors import is_elsewhere
 from selfpatch.backbones.families import State
 from selfpatch.backbones.file import BackboneInfo, read_backbone, trunk_weights
 from selfpatch.errors import InputError
@@ -59,14 +60,18 @@ class HostBackbone(BaseModule):
             )
         self.stated = {**self.size_of(variant), **stated}
         self.override, self.training_options = override or {}, training
-        if init_cfg is not None and Path(init_cfg["checkpoint"]).is_file():
-            state, info = read_backbone(init_cfg["checkpoint"])
-            self.settle(info.architecture, init_cfg["checkpoint"], state)
+        source = "" if init_cfg is None else init_cfg["checkpoint"]
+        if source and (is_elsewhere(source) or Path(source).exists()):
+            state, info = read_backbone(source)
+            self.settle(info.architecture, source, state)
             self.info = replace(info, architecture={**info.architecture, **self.override})
         else:
-            default = {**VARIANTS[variant or self.default_variant], **self.stated}
-            self.settle(default, "the config")
+            self.settle({**self.default_architecture(variant), **self.stated}, "the config")
             self.info = BackboneInfo(self.architecture, method="random", source="")
+
+    def default_architecture(self, variant: str | None) -> dict[str, Any]:
+        """What is built where no file says what."""
+        return VARIANTS[variant or self.default_variant]
 
     def size_of(self, variant: str | None) -> dict[str, Any]:
         """Width and depth of a variant; its heads are for the file to say."""

@@ -13,6 +13,10 @@ ANY_SIZE: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size"
 """What timm calls the option by which a network takes images of any size; the first that it has."""
 
 
+POOLING = ("fc_norm", "attn_pool", "head", "head_dist", "fc", "classifier")
+"""What timm calls the parts of a network that follow its maps."""
+
+
 class TimmTrunk(nn.Module):
     """A network of timm, for what is no ViT, Swin or ResNet of this suite.
 
@@ -50,6 +54,9 @@ class TimmTrunk(nn.Module):
         self.model: Any = timm_model(name, self.architecture["options"])
         if not hasattr(self.model, "forward_intermediates"):
             raise InputError(f"timm's {name} does not give its layers' maps")
+        for part in POOLING:
+            if hasattr(self.model, part):
+                setattr(self.model, part, nn.Identity())
         layers = self.model.feature_info
         self.num_layers = len(layers)
         self.layer_dims = tuple(layer["num_chs"] for layer in layers)
