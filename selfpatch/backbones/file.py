@@ -274,7 +274,8 @@ def _read_finetuned(path: Path, contents: Contents) -> tuple[State, BackboneInfo
     except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise InputError(f"{path} does not say what its backbone is ({error!r})") from None
     report.method = f"{info.method}, fine-tuned"
-    return state, BackboneInfo(architecture, report.method, path.name), report
+    whole = without_memory(path, architecture, len(state)).architecture
+    return state, BackboneInfo(whole, report.method, path.name), report
 
 
 def _read_foreign(

@@ -96,7 +96,13 @@ def extract(
         raise InputError("it is an adapter (LoRA), no model; merge it into its model and save that")
     if any(map(QUANTISED.match, contents.values)):
         raise InputError("its weights are quantised; fetch the model in full precision")
-    statement = statement_of(contents.stated, contents.values)
+    try:
+        statement = statement_of(contents.stated, contents.values)
+    except InputError:
+        raise
+    except Exception as error:  # whatever values of other types lead to
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"what it states of itself cannot be read ({reason})") from None
     author = contents.values.get("author", contents.values.get("__author__"))
     if statement.network:
         return extract_network(contents, statement, method)
@@ -117,7 +123,9 @@ def extract(
     try:
         architecture = family.describe(state, {**statement.values, **told})
         settle(architecture, state, report, told, statement, layout)
-    except (LookupError, ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+    except InputError:
+        raise
+    except Exception as error:  # whatever shapes and values of other kinds lead to
         raise InputError(
             f"its {family.name} is of another kind than those here ({error})"
         ) from None

@@ -99,8 +99,8 @@ class SelfPatchViT(HostBackbone):
         else:
             self.trunk.norm = nn.Identity()
         depth = len(self.trunk.blocks)
-        thirds = (depth // 3 - 1, depth // 2 - 1, 2 * depth // 3 - 1, depth - 1)
-        self.out_indices = tuple(thirds if self.asked_indices is None else self.asked_indices)
+        asked = self.asked_indices
+        self.out_indices = thirds_of(depth) if asked is None else tuple(asked)
         if not 0 <= min(self.out_indices) <= max(self.out_indices) < depth:
             raise InputError(
                 f"out_indices {self.out_indices} ask for blocks beyond the trunk's {depth}, which"
@@ -145,6 +145,11 @@ class SelfPatchViT(HostBackbone):
             module.eval().requires_grad_(False)
         if self.frozen_stages >= self.architecture["depth"]:
             self.trunk.norm.requires_grad_(False)
+
+
+def thirds_of(depth: int) -> tuple[int, ...]:
+    """The layers after which a third, a half, two thirds and all of a trunk have run."""
+    return tuple(max(end - 1, 0) for end in (depth // 3, depth // 2, 2 * depth // 3, depth))
 
 
 @MODELS.register_module()
@@ -331,8 +336,7 @@ class SelfPatchTimm(HostBackbone):
         trunk = self.trunk
         count, own = trunk.num_layers, trunk.layer_strides
         if len(set(own)) == 1:
-            ends = (count // 3, count // 2, 2 * count // 3, count)
-            self.out_indices = tuple(max(end - 1, 0) for end in ends)
+            self.out_indices = thirds_of(count)
         else:
             finest = own.index(min(own))
             fine = [[i for i, s in enumerate(own) if s <= stride] for stride in self.strides]

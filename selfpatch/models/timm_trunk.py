@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import timm
 from torch import Tensor, nn
 
@@ -12,6 +13,14 @@ from selfpatch.models.vit import IMAGENET_MEAN, IMAGENET_STD
 ANY_SIZE: list[dict[str, Any]] = [{"dynamic_img_size": True}, {"strict_img_size": False}, {}]
 """What timm calls the option by which a network takes images of any size; the first that it has."""
 
+
+ABOUT_FILES = {
+    "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir"
+}  # fmt: skip
+"""What timm would read files for, were it given to it."""
+
+MOST_BLOCKS = 1000
+"""Deeper networks are taken for a damaged or hostile file's."""
 
 POOLING = ("fc_norm", "attn_pool", "head", "head_dist", "fc", "classifier")
 """What timm calls the parts of a network that follow its maps."""
@@ -116,6 +125,10 @@ def timm_model(name: str, options: dict[str, Any]) -> Any:
     if not timm.is_model(name):
         raise InputError(f"timm {timm.__version__} has no network called {name!r}")
     given = {key: value for key, value in options.items() if key != "num_classes"}
+    if foreign := sorted(ABOUT_FILES & set(given)):
+        raise InputError(f"{foreign[0]} is no option of a network's architecture")
+    if any(np.sum(given.get(key, 0)) > MOST_BLOCKS for key in ("depth", "depths", "layers")):
+        raise InputError(f"a network of more than {MOST_BLOCKS} blocks is not built")
     for any_size in ANY_SIZE:
         try:
             return timm.create_model(name, pretrained=False, num_classes=0, **given, **any_size)

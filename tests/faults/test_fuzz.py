@@ -5,13 +5,17 @@ exception but :class:`InputError`, ten seconds, or memory beyond the limit, is a
 torture`` draws thousands, of other kinds each time; a failure prints how to draw it again.
 """
 
+import functools
 import io
 import json
+import pickle
 import random
 import resource
 import shutil
 import signal
 import tarfile
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -56,6 +60,7 @@ from selfpatch.shipped import find_plan
 from tests.engine.tiny_pretraining import CONFIGS, TINY, TINY_PATCHES
 from tests.faults import CASES
 from tests.faults.mutated import ODD, bytes_of, values_of
+from tests.published import unpacked
 from tests.results.made import result
 
 SECONDS = 10
@@ -205,9 +210,45 @@ def test_checkpoints(folder, chance):
         load_features(path)
     with bounds():
         method = chance.choice((None, "dino", "mocov3", "x"))
-        read_file(
-            path, chance.choice(("teacher", "student")), chance.choice((None, 2, 5, 0)), method
-        )
+        name = chance.choice(("num_heads", "image_size", "mean", "norm_eps", "activation", "x"))
+        told = chance.choice((None, {"num_heads": 2}, {name: chance.choice(ODD)}))
+        read_file(path, chance.choice(("teacher", "student")), told, method)
+
+
+WRITTEN = ("transformers-vit", "timm-eva02", "open_clip-siglip", "arrays", "script")
+"""Folders of three kinds, and what is made here: a pickle of arrays, an archive of TorchScript."""
+
+
+@functools.cache
+def written(name: str) -> dict[str, bytes]:
+    """Name of a file -> its bytes."""
+    with tempfile.TemporaryDirectory() as made:
+        if name == "arrays":
+            state = {f"backbone.{key}": value.numpy() for key, value in TRUNK.state_dict().items()}
+            return {"c.pkl": pickle.dumps({"model": state, "__author__": "MOCO"})}
+        if name == "script":
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what comes after TorchScript
+                torch.jit.script(torch.nn.Linear(2, 3)).save(f"{made}/c.pt")
+        else:
+            unpacked(name, Path(made))
+        return {path.name: path.read_bytes() for path in Path(made).iterdir()}
+
+
+@fuzz()
+def test_published_files(folder, chance):
+    name = chance.choice(WRITTEN)
+    files, own = written(name), folder / name
+    own.mkdir(exist_ok=True)
+    damaged = chance.choice(sorted(files))
+    for file, content in files.items():
+        if file == damaged:
+            odd = file.endswith(".json") and chance.random() < 0.7
+            changed = json.dumps(values_of(json.loads(content), chance)).encode() if odd else None
+            content = changed or bytes_of(content, chance)
+        (own / file).write_bytes(content)
+    with bounds():
+        read_file(own if len(files) > 1 else own / damaged, method=chance.choice((None, "dino")))
 
 
 @fuzz()

@@ -76,6 +76,7 @@ def checkpoint_of(vit, layout: str, folder) -> str:
         save_backbone(path, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
     else:
         state = {f"module.backbone.{n}": v for n, v in vit.state_dict().items()}
+        state["module.ca_head.cls_token"] = torch.zeros(1, 1, 192)  # SelfPatch's own
         path = folder / "checkpoint.pth"
         args = argparse.Namespace(arch="vit_tiny", patch_size=16)
         torch.save({"student": {}, "teacher": state, "epoch": 1, "args": args}, path)
