@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from selfpatch.backbones.families import State
+from selfpatch.backbones.lean import let_go
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk, trunk_from
 
@@ -24,12 +26,19 @@ def check_weights(path: Path, architecture: dict[str, Any], weights: State) -> N
             )
     if problems := misfit(weights, wanted):
         raise InputError(f"{path} does not fit the trunk that it describes: {problems}")
-    wrong = [n for n, v in weights.items() if v.is_floating_point() and not v.isfinite().all()]
+    wrong = [name for name, value in weights.items() if not is_finite(value)]
     if wrong:
         raise InputError(
             f"{path} holds weights that are infinite or no numbers, in {wrong[0]} and"
             f" {len(wrong) - 1} others; take an earlier checkpoint of that run"
         )
+
+
+def is_finite(value: Tensor) -> bool:
+    """Whether a weight holds numbers only, none of them infinite."""
+    finite = not value.is_floating_point() or bool(value.isfinite().all())
+    let_go(value)
+    return finite
 
 
 def without_memory(path: Path, architecture: dict[str, Any], num_weights: int) -> Trunk:

@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 
 from selfpatch.atomic import atomic_write
@@ -25,6 +24,7 @@ from selfpatch.backbones.contents import (
 from selfpatch.backbones.doors import fetched, from_torch_hub, is_elsewhere
 from selfpatch.backbones.families import State
 from selfpatch.backbones.fingerprint import fingerprint
+from selfpatch.backbones.lean import bytes_of, let_go, write_safetensors
 from selfpatch.backbones.published import Report, extract
 from selfpatch.errors import InputError
 
@@ -96,9 +96,10 @@ def digest(state: State) -> str:
     """SHA-256 over the names, shapes, types and values of a state dict, whatever its order."""
     found = hashlib.sha256()
     for name in sorted(state):
-        value = state[name].detach().cpu().contiguous()
+        value = state[name]
         found.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
-        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+        found.update(bytes_of(value))
+        let_go(value)
     return found.hexdigest()
 
 
@@ -109,7 +110,6 @@ def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo
     aggregation head after ``summary.``, everything else as JSON in the header. Reading it runs no
     code.
     """
-    state = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     info = replace(
         info,
         weights=digest(state),
@@ -117,7 +117,7 @@ def save_backbone(path: str | os.PathLike[str], state: State, info: BackboneInfo
         settings=json.loads(without_paths(json.dumps(info.settings))),
     )
     with atomic_write(path) as file:
-        file.write(safetensors.torch.save(state, {"selfpatch": json.dumps(asdict(info))}))
+        write_safetensors(file, state, {"selfpatch": json.dumps(asdict(info))})
     return info
 
 
@@ -264,7 +264,7 @@ def _read_finetuned(path: Path, contents: Contents) -> tuple[State, BackboneInfo
             report.used[key] = key.removeprefix(prefix)
             state[report.used[key]] = value
         else:
-            report.ignored[key] = "beside the trunk"
+            report.ignored[key] = "lies beside the trunk"
     check_stored(path, state, contents.size)
     try:
         info = BackboneInfo.from_described(json.loads(bytes(contents.values[note].tolist())))

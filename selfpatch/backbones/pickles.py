@@ -79,7 +79,8 @@ def unpickle(
             warnings.catch_warnings(),
         ):
             warnings.simplefilter("ignore")  # of pickles that are then refused
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            mapped = None if map_location != "cpu" else zipfile.is_zipfile(path)
+            content = torch.load(path, map_location, weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
         reason = f"it wants to run {blocked[1]}" if blocked else "no tensors can be read from it"

@@ -10,14 +10,21 @@ Examples:
 import argparse
 import ast
 import json
+import sys
+import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from selfpatch.errors import InputError
 
 if TYPE_CHECKING:
     from selfpatch.backbones.published import Report
+
+
+BESIDE = "lies beside the trunk"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,10 +75,13 @@ def run(args: argparse.Namespace) -> None:
     if (args.source is None) == (args.elsewhere is None):
         raise InputError("give what to import, as SOURCE or as --from NAME")
     source = args.source or args.elsewhere
-    state, info, report = read_file(source, args.network, dict(args.told), args.method)
+    started = time.monotonic()
+    with said_if_slow(f"reading and checking {source}", started):
+        state, info, report = read_file(source, args.network, dict(args.told), args.method)
     if args.arch is not None:
         check_variant(source, info.architecture, args.arch)
-    info = save_backbone(args.out, state, info)
+    with said_if_slow(f"writing {args.out}", started):
+        info = save_backbone(args.out, state, info)
     if args.json:
         keys = {"used": report.used, "ignored": report.ignored, "values": report.values}
         print(json.dumps({"out": args.out, "backbone": info.described(), **keys}))
@@ -79,6 +89,19 @@ def run(args: argparse.Namespace) -> None:
     print(described(report))
     size = ", ".join(f"{name} {value}" for name, value in info.architecture.items())
     print(f"{args.out}: method {info.method}, fingerprint {info.fingerprint[:12]}\n  {size}")
+
+
+@contextmanager
+def said_if_slow(what: str, started: float, seconds: float = 5) -> Iterator[None]:
+    """Say on stderr what is being done, once that many seconds have passed since a moment."""
+    left = max(started + seconds - time.monotonic(), 0)
+    timer = threading.Timer(left, print, [f"{what} ..."], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def check_variant(source: str, architecture: dict, variant: str) -> None:
@@ -99,10 +122,17 @@ def described(report: "Report") -> str:
     lines = [f"used: {len(report.used)} keys"]
     lines += [f"  {line}" for line in grouped(f"{k} -> {v}" for k, v in report.used.items())]
     lines.append(f"ignored: {len(report.ignored)} keys")
-    lines += [f"  {line}" for line in grouped(f"{k}: {v}" for k, v in report.ignored.items())]
+    lines += [f"  {line}" for line in grouped(shown(k, v) for k, v in report.ignored.items())]
     lines += ["what the weights do not tell:"] * bool(report.values)
     lines += [f"  {name}: {source}" for name, source in report.values.items()]
     return "\n".join(lines)
+
+
+def shown(key: str, reason: str) -> str:
+    """A key that is left out; of what has nothing to do with the trunk, only the beginning."""
+    if reason == BESIDE and key.count(".") > 2:
+        key = ".".join(key.split(".")[:2]) + ".[...]"
+    return f"{key}: {reason}"
 
 
 def grouped(lines: Iterable[str]) -> list[str]:
