@@ -289,6 +289,8 @@ def flags(options: Mapping[str, Any]) -> list[str]:
     for name, value in options.items():
         if value is True:
             found.append(f"--{name}")
+        elif isinstance(value, list):
+            found += [f"--{name}", *map(str, value)]
         elif value is not False and value is not None:
             found += [f"--{name}", str(value)]
     return found

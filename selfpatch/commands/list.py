@@ -75,8 +75,9 @@ def checkpoints() -> Iterator[Entry]:
     """Whose checkpoints `selfpatch import` reads, by the method they are of."""
     from selfpatch.backbones.methods import METHODS
 
-    for method in METHODS:
-        yield method.name, f"checkpoints of {method.origin}"
+    for name in dict.fromkeys(method.name for method in METHODS):
+        origins = [method.origin for method in METHODS if method.name == name]
+        yield name, f"checkpoints of {', '.join(origins)}"
 
 
 def variants() -> Iterator[Entry]:

@@ -216,6 +216,8 @@ def words(name: str, value: Any) -> str:
     """A value of an architecture, as people say it."""
     if name == "class_token":
         return "a [CLS] token" if value else "no [CLS] token"
+    if name == "rotary":
+        return "rotary positions" if value else "no rotary positions"
     return WORDS.get(name, f"{name} {{}}").format(value)
 
 

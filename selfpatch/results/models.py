@@ -20,9 +20,17 @@ METHODS = {
     "densecl": "DenseCL",
     "detco": "DetCo",
     "resim": "ReSim",
+    "augreg": "AugReg",
+    "clip": "CLIP",
+    "openclip": "OpenCLIP",
+    "siglip": "SigLIP",
+    "eva02": "EVA-02",
     "mae": "MAE",
+    "ijepa": "I-JEPA",
+    "esvit": "EsViT",
     "ibot": "iBOT",
     "dinov2": "DINOv2",
+    "dinov3": "DINOv3",
     "mocov3": "MoCo-v3",
     "moby": "MoBY",
     "dino": "DINO",
@@ -32,9 +40,10 @@ METHODS = {
 PRETRAINED_HERE = ("mocov3", "moby", "dino")
 """Methods that this suite trains itself, alone and with SelfPatch."""
 
-VIT_SIZES = {(192, 12): "T", (384, 12): "S", (768, 12): "B", (1024, 24): "L"}
+VIT_SIZES = {(192, 12): "T", (384, 12): "S", (768, 12): "B", (1024, 24): "L", (1280, 32): "H",
+             (1536, 40): "g"}  # fmt: skip
 SWIN_SIZES = {(96, (2, 2, 6, 2)): "T", (96, (2, 2, 18, 2)): "S"}
-"""Width and depth, as :mod:`selfpatch.models.variants` has them -> the letter of the name."""
+"""Width and depth -> the letter of the name; g is DINOv2's."""
 
 
 class Model(NamedTuple):
@@ -53,8 +62,9 @@ class Model(NamedTuple):
     @property
     def name(self) -> str:
         """The method as people name it."""
-        base = base_of(self.method)
-        return METHODS.get(base, base) + " + SelfPatch" * (base != self.method)
+        trained, comma, further = self.method.partition(", ")
+        base = base_of(trained)
+        return METHODS.get(base, base) + " + SelfPatch" * (base != trained) + comma + further
 
     @property
     def partner(self) -> "Model | None":
@@ -153,6 +163,8 @@ def trunk_name(architecture: Mapping[str, Any]) -> str:
             return f"Swin-{sizes.get((width, depths), f'{width}x{depths}')}"
         case "resnet":
             return f"ResNet-{depth}"
+        case "timm":
+            return stated.get("name", "?")
     return "-"
 
 

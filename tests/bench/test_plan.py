@@ -194,3 +194,18 @@ def test_a_plan_can_be_looked_at_without_its_data(plan, tmp_path, monkeypatch):
     assert missing == "davis=${DAVIS_ROOT}"
     with pytest.raises(InputError, match="DAVIS_ROOT is not set"):
         read_plan(tmp_path / "q.yaml")
+
+
+def test_a_backbone_may_be_a_name_or_a_folder_and_be_told_what_it_does_not_say(plan, tmp_path):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub/config.json").write_text("{}")
+    for source in ("timm:vit_small_patch14_dinov2", str(tmp_path / "hub")):
+        told = (
+            f"{{import: '{source}', options: {{method: dino, set: [num_heads=6, mean=[1,1,1]]}}}}"
+        )
+        found = plan("{random: vit_tiny}", told.replace("mean=[1,1,1]", "'mean=[1,1,1]'"))
+        jobs = jobs_of(found, tmp_path)
+        check_commands(jobs)
+        given = ["--method", "dino", "--set", "num_heads=6", "mean=[1,1,1]"]
+        assert jobs[0].command[:2] == ["import", source]
+        assert jobs[0].command[3:] == given

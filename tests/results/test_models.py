@@ -36,6 +36,24 @@ def test_whatever_else_differs_makes_another_model(other):
     assert model_of(other) != model_of(of())
 
 
+@pytest.mark.parametrize(
+    ("method", "name"),
+    [
+        ("dino", "DINO"),
+        ("dino+selfpatch", "DINO + SelfPatch"),
+        ("dino+selfpatch, fine-tuned", "DINO + SelfPatch, fine-tuned"),
+        ("ijepa", "I-JEPA"),
+        ("mine", "mine"),
+    ],
+)
+def test_a_method_has_the_name_that_papers_give_it(method, name):
+    assert Model(method, "ViT-S/16").name == name
+
+
+def test_a_network_of_timm_is_called_what_timm_calls_it():
+    assert trunk_name({"family": "timm", "name": "eva02_small_patch14_224"}).startswith("eva02_")
+
+
 def test_an_imported_backbone_is_a_model_of_its_own():
     one, other = (result(of=backbone("swav", "resnet50", seed=seed)) for seed in (0, 1))
     assert model_of(one) != model_of(other)
