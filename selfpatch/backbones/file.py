@@ -24,8 +24,9 @@ from selfpatch.backbones.contents import (
 from selfpatch.backbones.doors import fetched, from_torch_hub, is_elsewhere
 from selfpatch.backbones.families import State
 from selfpatch.backbones.fingerprint import fingerprint
+from selfpatch.backbones.keys import Report
 from selfpatch.backbones.lean import bytes_of, let_go, write_safetensors
-from selfpatch.backbones.published import Report, extract
+from selfpatch.backbones.published import extract
 from selfpatch.errors import InputError
 
 SUMMARY = "summary."

@@ -1,14 +1,13 @@
 """What a published file holds -> the trunk in it; every key and value is accounted for.
 
-First the training method is recognised, which says which of several trunks counts and what its
-authors published beside the weights; then the family of the trunk
-(:mod:`selfpatch.backbones.families`), which says how its keys are called here. Key names are those
-of the methods' own repositories.
+First the training method is recognised, which says which of several trunks counts
+(:mod:`selfpatch.backbones.keys`) and what its authors published beside the weights; then the
+family of the trunk (:mod:`selfpatch.backbones.families`), which says how its keys are called here.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import replace
 from math import isqrt
 from typing import Any
 
@@ -16,7 +15,19 @@ import torch
 from torch import Tensor
 
 from selfpatch.backbones.contents import Contents
-from selfpatch.backbones.families import FAMILIES, Family, State
+from selfpatch.backbones.families import State
+from selfpatch.backbones.keys import (
+    BESIDE_A_TRUNK,
+    EARLIER_NORMS,
+    Report,
+    check_kind,
+    choose,
+    explanation,
+    family_of,
+    no_trunk,
+    sort_out,
+    trunks_in,
+)
 from selfpatch.backbones.methods import IMAGENET, METHODS, Method
 from selfpatch.backbones.names import renamed
 from selfpatch.backbones.statements import Statement, statement_of
@@ -24,54 +35,15 @@ from selfpatch.backbones.timm_folder import kept_names
 from selfpatch.errors import InputError
 from selfpatch.models.vit import sine_cosine_positions
 
-PATCHES = re.compile(
-    r"((?:.*?\.)?)(patch_embed\.proj(ection)?|embeddings\.patch_embeddings?(\.projection)?"
-    r"|conv_proj|(stem\.)?conv1|features\.0\.0)\.weight"
-)
-"""The first layer of a trunk, and whatever stands before it."""
-
-EARLIER_NORMS = r"norm[012]\."
-
-BESIDE_A_TRUNK = {
-    r"(heads?(_\w+)?|fc|stem\.fc|fc_norm|classifier|pooler|attn_pool)\.": (
-        "classifier, pooling or projection head"
-    ),
-    r"proj$": "projection to the features of text",
-    r"(embeddings\.)?mask_token$|masked_embed$": "stands in for masked patches",
-    r"local_cls_norm\.": "norm of [CLS] in training",
-    EARLIER_NORMS: "norm of an earlier stage",
-    r".*(relative_position_index|attn_mask|position_ids)$": "follows from the sizes",
-}
-"""What the file of any trunk may hold, too."""
-
 NEEDED = ("num_heads", "norm_eps", "activation", "resizing", "mean", "std")
 """What the weights of a ViT do not tell."""
+
+BY_NAME = {method.name: method for method in METHODS}
 
 AUTHORS = {"moco": "mocov2", "densecl": "densecl", "detco": "detco", "resim": "resim"}
 """What converters to detectron2 and some papers call the author of a file -> the method."""
 
-TEXT = re.compile(r"(.*\.)?(word_embeddings|token_embedding|embed_tokens|wte)\.weight$")
-ADAPTER = re.compile(r".*\.?lora_[AB]\b")
-QUANTISED = re.compile(r".*\.(qweight|qzeros|SCB|absmax|quant_state.*|weight_scale|scales)$")
-
-
-@dataclass
-class Report:
-    """What became of every key of a file, and where every value comes from.
-
-    Attributes:
-        method: Name of the method that was recognised or stated.
-        used: Key in the file -> key in the trunk.
-        ignored: Key in the file -> what it is.
-        values: What the weights do not tell -> where it was found.
-        network: ``teacher`` or ``student``, where the file has both.
-    """
-
-    method: str
-    used: dict[str, str] = field(default_factory=dict)
-    ignored: dict[str, str] = field(default_factory=dict)
-    values: dict[str, str] = field(default_factory=dict)
-    network: str = ""
+UNKNOWN = Method("unknown", "torchvision, timm and others")
 
 
 def extract(
@@ -91,38 +63,26 @@ def extract(
     Raises:
         InputError: There is no trunk of a known family, or nothing tells how it computes.
     """
-    keys = [key for key, value in contents.values.items() if torch.is_tensor(value)]
-    if any(map(ADAPTER.match, contents.values)):
-        raise InputError("it is an adapter (LoRA), no model; merge it into its model and save that")
-    if any(map(QUANTISED.match, contents.values)):
-        raise InputError("its weights are quantised; fetch the model in full precision")
-    try:
-        statement = statement_of(contents.stated, contents.values)
-    except InputError:
-        raise
-    except Exception as error:  # whatever values of other types lead to
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        raise InputError(f"what it states of itself cannot be read ({reason})") from None
-    author = contents.values.get("author", contents.values.get("__author__"))
+    values, told = contents.values, dict(told or {})
+    check_kind(values)
+    statement = stated_by(contents)
     if statement.network:
-        return extract_network(contents, statement, method)
-    layout = method_of(keys, method or statement.method, AUTHORS.get(str(author).lower()))
-    prefix, network = choose(trunks_in(keys), layout, network, contents.values)
-    if prefix is None:
-        raise InputError(no_trunk(contents))
-    report = Report(method or layout.name, network=network)
-    found = sort_out(contents.values, prefix, layout, report)
+        return extract_network(contents, statement, method, told)
+    keys = [key for key, value in values.items() if torch.is_tensor(value)]
+    layout = layout_of(keys)
+    authors = authors_of(layout, method or statement.method, values)
+    structure = authors if layout is UNKNOWN else layout
+    prefix, network = choose(trunks_in(keys), structure, network, values)
+    report = Report(authors.name, network=network)
+    found = {} if prefix is None else sort_out(values, prefix, structure, report)
     family = family_of(found)
     if family is None:
-        raise InputError(no_trunk(contents))
-    state: State = {}
-    for inner, key in found.items():
-        report.used[key] = renamed(inner, family.names)
-        state[report.used[key]] = contents.values[key]
-    told = dict(told or {})
+        raise no_trunk(values)
+    report.used = {key: renamed(inner, family.names) for inner, key in found.items()}
+    state: State = {name: values[key] for key, name in report.used.items()}
     try:
         architecture = family.describe(state, {**statement.values, **told})
-        settle(architecture, state, report, told, statement, layout)
+        settle(architecture, state, report, told, statement, authors)
     except InputError:
         raise
     except Exception as error:  # whatever shapes and values of other kinds lead to
@@ -132,10 +92,48 @@ def extract(
     return state, architecture, report
 
 
+def stated_by(contents: Contents) -> Statement:
+    """What a file or what lies beside it states, whatever values it has.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return statement_of(contents.stated, contents.values)
+    except InputError:
+        raise
+    except Exception as error:  # whatever values of other types lead to
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(f"what it states of itself cannot be read ({reason})") from None
+
+
+def layout_of(keys: list[str]) -> Method:
+    """The method whose keys these are."""
+    known = (m for m in METHODS if m.known_by and any(re.search(m.known_by, key) for key in keys))
+    return next(known, UNKNOWN)
+
+
+def authors_of(layout: Method, name: str | None, values: Mapping[str, Any]) -> Method:
+    """The method whose published values count, called as the user or the file calls it.
+
+    A name that nobody knows here changes the name alone: the keys tell by whose code it was made.
+    """
+    if name == layout.name:
+        return layout
+    if name is not None:
+        return BY_NAME.get(name, replace(layout, name=name))
+    author = str(values.get("author", values.get("__author__"))).lower()
+    return BY_NAME.get(AUTHORS.get(author, ""), layout) if layout is UNKNOWN else layout
+
+
 def extract_network(
-    contents: Contents, statement: Statement, method: str | None
+    contents: Contents, statement: Statement, method: str | None, told: dict[str, Any]
 ) -> tuple[State, dict[str, Any], Report]:
-    """A network of timm that is none of this suite's families, as timm names its weights."""
+    """A network of timm that is none of this suite's families, as timm names its weights.
+
+    Raises:
+        InputError: Nothing tells how its images are normalised, or something else is told.
+    """
     name, options = statement.network or ("", {})
     kept = kept_names(name, options)
     prefix = "visual.trunk." if any(k.startswith("visual.trunk.") for k in contents.values) else ""
@@ -151,128 +149,9 @@ def extract_network(
         else:
             report.ignored[key] = reason
     architecture: dict[str, Any] = {"family": "timm", "name": name, "options": options}
-    for fact in ("mean", "std"):
-        if fact not in statement.values:
-            raise InputError(f"its {statement.source} does not state the {fact} of images")
-        architecture[fact] = statement.values[fact]
-        report.values[fact] = f"stated by {statement.source}"
+    authors = BY_NAME.get(report.method, UNKNOWN)
+    complete(architecture, report, ("mean", "std"), told, statement, authors, authors.values)
     return state, architecture, report
-
-
-def method_of(keys: list[str], name: str | None, author: str | None = None) -> Method:
-    """The method of a name, or the one whose keys these are, or else the author's.
-
-    A name that is not in the list has no published values; its keys still tell the layout.
-    """
-    by_name = {method.name: method for method in METHODS}
-    if name in by_name:
-        return by_name[name]
-    known = (m for m in METHODS if m.known_by and any(re.search(m.known_by, k) for k in keys))
-    unknown = Method(name or "unknown", "torchvision, timm and others")
-    return next(known, by_name.get(str(author), unknown))
-
-
-def trunks_in(keys: list[str]) -> list[str]:
-    """What precedes the keys of every trunk that lies among these."""
-    prefixes = dict.fromkeys(m[1] for m in map(PATCHES.fullmatch, keys) if m)
-    return [
-        prefix
-        for prefix in prefixes
-        if family_of([key.removeprefix(prefix) for key in keys if key.startswith(prefix)])
-    ]
-
-
-def distinct(prefixes: list[str], values: Mapping[str, Any]) -> list[str]:
-    """The trunks that are no copy of one before."""
-    found: dict[str, dict[str, Any]] = {}
-    for prefix in sorted(prefixes, key=len):
-        own = {k.removeprefix(prefix): v for k, v in values.items() if k.startswith(prefix)}
-        if not any(equal(own, other) for other in found.values()):
-            found[prefix] = own
-    return list(found)
-
-
-def equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two state dicts hold the same weights."""
-    if one.keys() != other.keys():
-        return False
-    tensors = ((one[k], other[k]) for k in one if torch.is_tensor(one[k]))
-    return all(torch.is_tensor(b) and a.shape == b.shape and a.equal(b) for a, b in tensors)
-
-
-def family_of(keys: Any) -> Family | None:
-    """The family whose keys these are."""
-    for family in FAMILIES:
-        if family.known_by <= {renamed(key, family.names) for key in keys}:
-            return family
-    return None
-
-
-def choose(
-    prefixes: list[str], method: Method, network: str, values: Mapping[str, Any]
-) -> tuple[str | None, str]:
-    """The trunk that is meant, and which network it is where there are two.
-
-    Raises:
-        InputError: It is not there, or nothing tells which of several is meant.
-    """
-    networks = method.trunks if len(method.trunks) > 1 else {}
-    of = {
-        p: next((n for n, known in networks.items() if re.search(known, p)), "") for p in prefixes
-    }
-    if any(of.values()):
-        meant = [p for p in prefixes if of[p] == network]
-        if not meant and network == "student":  # VISSL's lies where other methods have their one
-            meant = [p for p in prefixes if not of[p]]
-        if not meant:
-            raise InputError(f"it holds no {network} network; ask for the other one")
-    else:
-        network = ""
-        wanted = method.trunks.get("", "")
-        meant = [p for p in prefixes if re.search(wanted, p)] if wanted else prefixes
-        meant = meant or prefixes
-    if len(meant := distinct(meant, values)) > 1:
-        listed = ", ".join(prefix.rstrip(".") or "the file itself" for prefix in meant)
-        raise InputError(f"it holds several trunks ({listed}); save the one you mean alone")
-    return (meant[0] if meant else None), network
-
-
-def sort_out(values: dict[str, Any], prefix: str, method: Method, report: Report) -> dict[str, str]:
-    """Key within the trunk -> key in the file; what is no part of the trunk goes to the report."""
-    found, outer = {}, re.sub(r"[^.]+\.$", "", prefix)
-    siblings = {outer + name: inner for name, inner in method.siblings.items()}
-    for key, value in values.items():
-        sibling = next((name for name in siblings if key.startswith(name)), None)
-        if sibling is not None:
-            inner: str | None = siblings[sibling] + key.removeprefix(sibling)
-        else:
-            inner = key.removeprefix(prefix) if key.startswith(prefix) else None
-        reason = None if sibling else explanation(key, method.beside, re.search)
-        if reason is None and inner is None:
-            reason = "lies beside the trunk"
-        if reason is None and inner is not None:
-            reason = explanation(inner, BESIDE_A_TRUNK, re.match)
-        if reason is None and not torch.is_tensor(value):
-            reason = f"no tensor but {type(value).__name__}"
-        if reason is None and inner is not None:
-            found[inner] = key
-        else:
-            report.ignored[key] = reason or ""
-    return found
-
-
-def explanation(key: str, reasons: dict[str, str], look: Callable[..., Any]) -> str | None:
-    """What a key is, if one of the regular expressions knows it."""
-    return next((reason for known, reason in reasons.items() if look(known, key)), None)
-
-
-def no_trunk(contents: Contents) -> str:
-    """Why nothing can be made of a file without a trunk."""
-    keys = list(contents.values)
-    if any(map(TEXT.match, keys)):
-        return "it is a text encoder without an image tower; give the image model"
-    names = ", ".join(sorted({key.split(".")[0] for key in keys})[:6]) or "nothing"
-    return f"it holds no ViT, Swin or ResNet trunk; it holds: {names}"
 
 
 def settle(
@@ -281,7 +160,7 @@ def settle(
     report: Report,
     told: dict[str, Any],
     statement: Statement,
-    method: Method,
+    authors: Method,
 ) -> None:
     """Complete an architecture by what the user says, else the file, else the method's authors.
 
@@ -289,42 +168,61 @@ def settle(
         InputError: None of them says a value that the trunk cannot do without, or a value that the
             user told is none of this trunk.
     """
-    values, authors = dict(method.values), method
     if architecture["family"] == "vit":
-        if not values and "pos_embed" in state:
-            authors = method_of([], method_of_positions(state["pos_embed"]))
-            values = dict(authors.values)
-            if report.method == "unknown":
-                report.method = authors.name
+        if not authors.values and "pos_embed" in state:
+            fixed = BY_NAME.get(method_of_positions(state["pos_embed"]), authors)
+            report.method = fixed.name if report.method == UNKNOWN.name else report.method
+            authors = fixed
+        values = dict(authors.values)
+        if values:
+            values["num_heads"] = authors.heads(architecture["embed_dim"])
         if authors.name == "dinov2" and "num_registers" in architecture:
             values["resizing"] = "antialiased"
-        values["num_heads"] = authors.heads(architecture["embed_dim"]) if values else None
-        needed: tuple[str, ...] = NEEDED
-    else:  # every published Swin and ResNet takes images as ImageNet's are
-        values, needed = dict(IMAGENET), ("mean", "std")
-        if architecture["family"] == "swin":
-            values |= {"norm_eps": method.swin_eps, "small_grids": small_grids_of(report)}
-            needed += ("norm_eps", "small_grids")
-    for source, found in (
-        ("told", told),
-        (f"stated by {statement.source}", statement.values),
-        (f"published by {authors.origin}", values),
-    ):
-        for name, value in found.items():
-            if name in needed and value is not None and name not in report.values:
-                if name in architecture:  # the weights tell it
-                    continue
-                architecture[name], report.values[name] = value, source
+        complete(architecture, report, NEEDED, told, statement, authors, values)
+        return
+    common: dict[str, Any] = dict(IMAGENET)  # as of every published Swin and ResNet
+    needed: tuple[str, ...] = ("mean", "std")
+    if architecture["family"] == "swin":
+        common |= {"norm_eps": authors.swin_eps, "small_grids": small_grids_of(report)}
+        needed += ("norm_eps", "small_grids")
+    complete(architecture, report, needed, told, statement, authors, common)
+
+
+def complete(
+    architecture: dict[str, Any],
+    report: Report,
+    needed: tuple[str, ...],
+    told: dict[str, Any],
+    statement: Statement,
+    authors: Method,
+    published: dict[str, Any],
+) -> None:
+    """Take each value that is needed from the first who says it, and report who that is."""
+    if foreign := sorted(set(told) - set(needed) - {"image_size"}):
+        raise InputError(f"{foreign[0]} is nothing that this trunk has to be told")
+    for name in needed:
+        if name in architecture:
+            if told.get(name, architecture[name]) != architecture[name]:
+                raise InputError(
+                    f"its weights show that {name} is {architecture[name]}, not {told[name]}"
+                )
+            report.values[name] = "shown by the weights"
+            continue
+        for source, values in (
+            ("told", told),
+            (f"stated by {statement.source}", statement.values),
+            (f"published by {authors.origin}", published),
+        ):
+            if values.get(name) is not None:
+                architecture[name], report.values[name] = values[name], source
+                break
     unknown = [name for name in needed if name not in architecture]
     if unknown:
-        known = ", ".join(dict.fromkeys(m.name for m in METHODS if m.values))
+        known = ", ".join(name for name, method in BY_NAME.items() if method.values)
         raise InputError(
             f"nothing in it tells its {', '.join(unknown)}; import it with --method (one of"
             f" {known}) or with --set {unknown[0]}=..."
         )
-    foreign = set(told) - set(needed) - {"image_size"}
-    if foreign:
-        raise InputError(f"{foreign.pop()} is nothing that this trunk has to be told")
 
 
 def small_grids_of(report: Report) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from selfpatch.errors import InputError
 
 if TYPE_CHECKING:
-    from selfpatch.backbones.published import Report
+    from selfpatch.backbones.keys import Report
 
 
 BESIDE = "lies beside the trunk"

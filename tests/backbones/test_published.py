@@ -79,6 +79,32 @@ def test_a_users_word_counts_for_more_than_the_files_and_this_for_more_than_the_
     assert report.values["mean"] == "published by facebookresearch/deit"
 
 
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"num_heads": 6}, "its weights show that num_heads is 3, not 6"),
+        ({"activation": "gelu"}, "its weights show that activation is swiglu, not gelu"),
+    ],
+)
+def test_what_is_told_against_the_weights_is_refused(told, sentence, tmp_path):
+    """Rotary periods show the heads, and a gated MLP the activation."""
+    model = vit(rotary=True, num_registers=4, activation="swiglu", mlp_ratio=2.0)
+    state = {f"{name}": value for name, value in model.state_dict().items()}
+    state["rope_embed.periods"] = state.pop("rotary_periods")
+    path = saved(state, tmp_path / "c.pth")
+    assert read_file(path)[2].values["num_heads"] == "shown by the weights"
+    with pytest.raises(InputError, match=sentence):
+        read_file(path, told=told)
+
+
+def test_a_name_that_nobody_knows_changes_the_name_alone(tmp_path):
+    _, path = unpacked("ibot-full", tmp_path)
+    _, info, report = read_file(path, method="mine")
+    assert info.method == "mine"
+    assert report.values["resizing"] == "published by bytedance/ibot"
+    assert read_file(path)[1].architecture == info.architecture
+
+
 def test_what_is_told_of_no_trunk_is_refused(tmp_path):
     path = saved(vit().state_dict(), tmp_path / "c.pth")
     with pytest.raises(InputError, match="wings is nothing that this trunk has to be told"):
@@ -197,7 +223,7 @@ def test_folders_that_are_no_whole_model_are_sentences(tmp_path):
         ({"model_type": "vit", "hidden_act": "relu6"}, "states the activation 'relu6'"),
         ({"architecture": "vit_gigantic"}, "has no network called 'vit_gigantic'"),
         ({"architecture": "eva02_tiny_patch14_224", "model_args": {"wings": 2}}, "cannot build"),
-        ({"architecture": "eva02_tiny_patch14_224"}, "does not state the mean of images"),
+        ({"architecture": "vit_relpos_small_patch16_224"}, "nothing in it tells its mean, std"),
         ([1], "holds a list instead of a JSON object"),
     ],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from selfpatch.backbones.file import read_file
+from selfpatch.backbones.keys import Report
 from selfpatch.backbones.loading import trunk_of
-from selfpatch.backbones.published import Report
 from selfpatch.models.trunks import Trunk
 from tests.published import Written, images, names, tokens_of, unpacked
 
