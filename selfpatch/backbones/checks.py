@@ -53,8 +53,15 @@ def without_memory(path: Path, architecture: dict[str, Any], num_weights: int) -
             raise ValueError(f"{depth} blocks, and {num_weights} weights")
         with torch.device("meta"):
             trunk = trunk_from(architecture)
-        if not (np.isfinite([trunk.mean, trunk.std]).all() and min(trunk.std) > 0):
-            raise ValueError(f"mean {trunk.mean} and std {trunk.std}")
+        shares = np.array([trunk.mean, trunk.std], dtype=float)
+        if (
+            shares.shape != (2, 3)
+            or not ((shares >= 0) & (shares <= 1)).all()
+            or not min(trunk.std)
+        ):
+            raise ValueError(f"mean {trunk.mean} and std {trunk.std}, which are three shares of 1")
+        if not 0 < (eps := trunk.architecture.get("norm_eps", 1e-6)) < 1:
+            raise ValueError(f"norm_eps {eps}")
     except Exception as error:  # whatever a constructor does with values of any kind
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(f"{path} describes no trunk that can be built ({reason[:200]})") from None

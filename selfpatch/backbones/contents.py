@@ -64,14 +64,20 @@ def read_folder(folder: Path) -> Contents:
             f"{folder} holds an adapter (LoRA), which is no model by itself; merge it into its"
             " model with peft's merge_and_unload() and save that"
         )
-    stated = {name: read_json(folder / name) for name in STATEMENTS if (folder / name).is_file()}
-    if "quantization_config" in stated.get("config.json", {}):
-        raise InputError(f"{folder} holds quantised weights; fetch the model in full precision")
+    stated = statements_in(folder)
     files = weight_files(folder)
     values: dict[str, Any] = {}
     for file in files:
         values |= read_values(file)
     return Contents(folder.name, values, stated, sum(file.stat().st_size for file in files))
+
+
+def statements_in(folder: Path) -> dict[str, dict[str, Any]]:
+    """Name of each file of statements in a folder -> its JSON."""
+    stated = {name: read_json(folder / name) for name in STATEMENTS if (folder / name).is_file()}
+    if "quantization_config" in stated.get("config.json", {}):
+        raise InputError(f"{folder} holds quantised weights; fetch the model in full precision")
+    return stated
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -20,6 +20,7 @@ from selfpatch.backbones.contents import (
     read_folder,
     read_pickle,
     read_safetensors,
+    statements_in,
 )
 from selfpatch.backbones.doors import fetched, from_torch_hub, is_elsewhere
 from selfpatch.backbones.families import State
@@ -175,24 +176,34 @@ def _read(
     if is_elsewhere(path):
         contents = replace(read_folder(fetched(str(path))), name=str(path))
         return _read_foreign(path, contents, network, told, method)
-    if path.is_dir() or path.name in WEIGHTS:
-        folder = path if path.is_dir() else path.parent
-        return _read_foreign(path, read_folder(folder), network, told, method)
-    size = path.stat().st_size
+    if path.is_dir():
+        return _read_foreign(path, read_folder(path), network, told, method)
+    size, stated = path.stat().st_size, {}
+    if path.name in WEIGHTS:
+        stated = statements_in(path.parent)
     if path.suffix == ".safetensors":
         state, metadata = read_safetensors(path)
         if "selfpatch" in metadata:
+            check_nothing_told(path, told, method)
             info = _stated_info(path, state, metadata["selfpatch"])
             return state, info, Report(info.method, {name: name for name in state})
-        contents = Contents(path.name, dict(state), size=size)
+        contents = Contents(path.name, dict(state), stated, size)
         return _read_foreign(path, contents, network, told, method)
     content = read_pickle(path)
     if isinstance(content.get("selfpatch"), dict):
+        check_nothing_told(path, told, method)
         return _read_own(path, content, network)
-    contents = Contents(path.name, flat(content, path), size=size)
+    contents = Contents(path.name, flat(content, path), stated, size)
     if any(key.endswith(NOTE) for key in contents.values):
+        check_nothing_told(path, told, method)
         return _read_finetuned(path, contents)
     return _read_foreign(path, contents, network, told, method)
+
+
+def check_nothing_told(path: Path, told: Mapping[str, Any] | None, method: str | None) -> None:
+    """Raise InputError for whatever is told of a file that states everything itself."""
+    if told or method:
+        raise InputError(f"{path} says itself what it is; leave out --method and --set")
 
 
 def trunk_weights(state: State) -> State:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from selfpatch.backbones.families import FAMILIES, Family
-from selfpatch.backbones.methods import Method
+from selfpatch.backbones.methods import BOTH, Method
 from selfpatch.backbones.names import renamed
 from selfpatch.errors import InputError
 
@@ -18,7 +18,7 @@ PATCHES = re.compile(
 )
 """The first layer of a trunk, and whatever stands before it."""
 
-EARLIER_NORMS = r"norm[012]\."
+EARLIER_NORMS = {r"norm[012]\.": "norm of an earlier stage"}
 
 BESIDE_A_TRUNK = {
     r"(heads?(_\w+)?|fc|stem\.fc|fc_norm|classifier|pooler|attn_pool)\.": (
@@ -27,7 +27,6 @@ BESIDE_A_TRUNK = {
     r"proj$": "projection to the features of text",
     r"(embeddings\.)?mask_token$|masked_embed$": "stands in for masked patches",
     r"local_cls_norm\.": "norm of [CLS] in training",
-    EARLIER_NORMS: "norm of an earlier stage",
     r".*(relative_position_index|attn_mask|position_ids)$": "follows from the sizes",
 }
 """What the file of any trunk may hold, too."""
@@ -101,7 +100,7 @@ def choose(
     Raises:
         InputError: It is not there, or nothing tells which of several is meant.
     """
-    networks = method.trunks if len(method.trunks) > 1 else {}
+    networks = {} if len(method.trunks) == 1 else method.trunks or BOTH
     of = {
         p: next((n for n, known in networks.items() if re.search(known, p)), "") for p in prefixes
     }
@@ -112,6 +111,8 @@ def choose(
         if not meant:
             raise InputError(f"it holds no {network} network; ask for the other one")
     else:
+        if network == "student" and prefixes:
+            raise InputError("it holds one network; leave out --network")
         network = ""
         wanted = method.trunks.get("", "")
         meant = [p for p in prefixes if re.search(wanted, p)] if wanted else prefixes
@@ -125,6 +126,8 @@ def choose(
 def sort_out(values: dict[str, Any], prefix: str, method: Method, report: Report) -> dict[str, str]:
     """Key within the trunk -> key in the file; what is no part of the trunk goes to the report."""
     found, outer = {}, re.sub(r"[^.]+\.$", "", prefix)
+    staged = any(key.startswith(f"{prefix}stages.0.") for key in values)  # mmcv's Swin
+    known = {**BESIDE_A_TRUNK, **(EARLIER_NORMS if staged else {})}
     siblings = {outer + name: inner for name, inner in method.siblings.items()}
     for key, value in values.items():
         sibling = next((name for name in siblings if key.startswith(name)), None)
@@ -136,7 +139,7 @@ def sort_out(values: dict[str, Any], prefix: str, method: Method, report: Report
         if reason is None and inner is None:
             reason = "lies beside the trunk"
         if reason is None and inner is not None:
-            reason = explanation(inner, BESIDE_A_TRUNK, re.match)
+            reason = explanation(inner, known, re.match)
         if reason is None and not torch.is_tensor(value):
             reason = f"no tensor but {type(value).__name__}"
         if reason is None and inner is not None:

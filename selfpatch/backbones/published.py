@@ -6,6 +6,7 @@ family of the trunk (:mod:`selfpatch.backbones.families`), which says how its ke
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from math import isqrt
@@ -80,6 +81,8 @@ def extract(
         raise no_trunk(values)
     report.used = {key: renamed(inner, family.names) for inner, key in found.items()}
     state: State = {name: values[key] for key, name in report.used.items()}
+    if twice := [name for name, count in Counter(report.used.values()).items() if count > 1]:
+        raise InputError(f"several of its keys are {twice[0]} here; none is taken")
     try:
         architecture = family.describe(state, {**statement.values, **told})
         settle(architecture, state, report, told, statement, authors)
@@ -109,8 +112,11 @@ def stated_by(contents: Contents) -> Statement:
 
 def layout_of(keys: list[str]) -> Method:
     """The method whose keys these are."""
-    known = (m for m in METHODS if m.known_by and any(re.search(m.known_by, key) for key in keys))
-    return next(known, UNKNOWN)
+    for method in METHODS:
+        patterns = (method.known_by, method.known_with)
+        if method.known_by and all(any(re.search(p or "", k) for k in keys) for p in patterns):
+            return method
+    return UNKNOWN
 
 
 def authors_of(layout: Method, name: str | None, values: Mapping[str, Any]) -> Method:
@@ -136,12 +142,13 @@ def extract_network(
     """
     name, options = statement.network or ("", {})
     kept = kept_names(name, options)
-    prefix = "visual.trunk." if any(k.startswith("visual.trunk.") for k in contents.values) else ""
+    first = min(kept)
+    prefix = next((k.removesuffix(first) for k in contents.values if k.endswith(first)), "")
     report, state = Report(method or statement.method or "unknown"), {}
     for key, value in contents.values.items():
         inner = key.removeprefix(prefix)
         reason = None if inner in kept else explanation(inner, BESIDE_A_TRUNK, re.match)
-        if reason is None and prefix and not key.startswith(prefix):
+        if reason is None and (not key.startswith(prefix) or not torch.is_tensor(value)):
             reason = "lies beside the trunk"
         if reason is None:
             report.used[key] = f"model.{inner}"
@@ -170,20 +177,25 @@ def settle(
     """
     if architecture["family"] == "vit":
         if not authors.values and "pos_embed" in state:
-            fixed = BY_NAME.get(method_of_positions(state["pos_embed"]), authors)
-            report.method = fixed.name if report.method == UNKNOWN.name else report.method
-            authors = fixed
-        values = dict(authors.values)
-        if values:
-            values["num_heads"] = authors.heads(architecture["embed_dim"])
+            name = method_of_positions(state["pos_embed"])
+            if name in BY_NAME:
+                report.method = name if report.method == UNKNOWN.name else report.method
+                origin = f"{BY_NAME[name].origin}, whose fixed positions it has"
+                authors = replace(BY_NAME[name], origin=origin)
+        values = {**authors.values, "num_heads": authors.num_heads.get(architecture["embed_dim"])}
         if authors.name == "dinov2" and "num_registers" in architecture:
             values["resizing"] = "antialiased"
         complete(architecture, report, NEEDED, told, statement, authors, values)
         return
-    common: dict[str, Any] = dict(IMAGENET)  # as of every published Swin and ResNet
+    check_resnet(report, authors)
+    # As of every published Swin and ResNet, but for those whose own config is silent.
+    common: dict[str, Any] = {} if statement.is_config else dict(IMAGENET)
+    common |= {name: authors.values[name] for name in IMAGENET if name in authors.values}
     needed: tuple[str, ...] = ("mean", "std")
     if architecture["family"] == "swin":
-        common |= {"norm_eps": authors.swin_eps, "small_grids": small_grids_of(report)}
+        of_a_host = any(re.search(r"features\.1\.0\.|stages\.0\.", key) for key in report.used)
+        eps = authors.swin_eps or (1e-5 if of_a_host else None)  # torchvision's and mmcv's norms
+        common |= {"norm_eps": eps, "small_grids": small_grids_of(report)}
         needed += ("norm_eps", "small_grids")
     complete(architecture, report, needed, told, statement, authors, common)
 
@@ -198,14 +210,20 @@ def complete(
     published: dict[str, Any],
 ) -> None:
     """Take each value that is needed from the first who says it, and report who that is."""
-    if foreign := sorted(set(told) - set(needed) - {"image_size"}):
+    places = {"image_size"} if "pos_embed" in report.used.values() else set()
+    if places:
+        said = "told" if "image_size" in told else f"stated by {statement.source}"
+        stated = "image_size" in {**statement.values, **told}
+        report.values["image_size"] = said if stated else "a square, as its positions may be"
+    if foreign := sorted(set(told) - set(needed) - places):
         raise InputError(f"{foreign[0]} is nothing that this trunk has to be told")
     for name in needed:
         if name in architecture:
-            if told.get(name, architecture[name]) != architecture[name]:
-                raise InputError(
-                    f"its weights show that {name} is {architecture[name]}, not {told[name]}"
-                )
+            for values in (told, statement.values):
+                if values.get(name, architecture[name]) != architecture[name]:
+                    raise InputError(
+                        f"its weights show that {name} is {architecture[name]}, not {values[name]}"
+                    )
             report.values[name] = "shown by the weights"
             continue
         for source, values in (
@@ -225,11 +243,23 @@ def complete(
         )
 
 
+def check_resnet(report: Report, authors: Method) -> None:
+    """Raise InputError for ResNets that may compute something else, and nothing tells."""
+    everything = [*report.used, *report.ignored]
+    if any(key.startswith("classifier.4.") for key in everything):
+        raise InputError("it is a segmenter of torchvision, whose ResNet is dilated")
+    if authors is UNKNOWN and any("res2." in key for key in report.used):
+        raise InputError(
+            "it has detectron2's names, and nothing tells whether its colours and strides are"
+            " those of Caffe; if they are torchvision's, import it with --method"
+        )
+
+
 def small_grids_of(report: Report) -> str:
     """How a Swin treats grids no longer than a window, by whose names its weights have."""
     if any("features.1.0." in key for key in report.used):
         return "by side"  # torchvision
-    dense = any(reason == BESIDE_A_TRUNK[EARLIER_NORMS] for reason in report.ignored.values())
+    dense = bool(set(EARLIER_NORMS.values()) & set(report.ignored.values()))
     return "shifted" if dense else "unshifted"  # a detector's or segmenter's
 
 

@@ -44,6 +44,7 @@ class Statement:
         source: Which file says it.
         values: Values of the architecture.
         method: How it was trained, where that is said.
+        is_config: Whether a whole config of OpenMMLab's lies in the checkpoint.
         network: Name and options of a network of timm, if it is none of this suite's families.
     """
 
@@ -51,6 +52,7 @@ class Statement:
     values: dict[str, Any] = field(default_factory=dict)
     method: str | None = None
     network: tuple[str, dict[str, Any]] | None = None
+    is_config: bool = False
 
 
 def statement_of(stated: Mapping[str, dict[str, Any]], values: Mapping[str, Any]) -> Statement:
@@ -70,7 +72,8 @@ def statement_of(stated: Mapping[str, dict[str, Any]], values: Mapping[str, Any]
         return of_transformers(config, images)
     if "architecture" in config:
         return of_timm(config)
-    if isinstance(text := values.get("meta.cfg"), str):
+    text = values.get("meta.cfg", values.get("meta.config"))  # since mmengine, and before
+    if isinstance(text, str):
         return of_openmmlab(text)
     return Statement()
 
@@ -86,18 +89,25 @@ def of_transformers(config: dict[str, Any], images: dict[str, Any]) -> Statement
     vision = config.get("vision_config", config)
     values = {
         "norm_eps": vision.get("layer_norm_eps"),
-        "activation": activation_of(
-            vision.get("hidden_act", "quick_gelu" if "clip" in kind else "gelu")
-        ),
+        "activation": activation_in(vision),
         "resizing": resizing,
         "image_size": vision.get("image_size"),
         "num_heads": vision.get("num_attention_heads"),
-        "rotary_base": vision.get("rope_theta"),
+        "rotary_base": vision.get(
+            "rope_theta", vision.get("rope_parameters", {}).get("rope_theta")
+        ),
         "mean": images.get("image_mean"),
         "std": images.get("image_std"),
     }
     known = {name: value for name, value in values.items() if value is not None}
     return Statement("config.json", known, method)
+
+
+def activation_in(vision: dict[str, Any]) -> str | None:
+    """The activation of a Hugging Face model; None where its config leaves it to the class."""
+    if vision.get("use_swiglu_ffn"):
+        return "swiglu"
+    return activation_of(vision["hidden_act"]) if "hidden_act" in vision else None
 
 
 def activation_of(name: Any) -> str:
@@ -110,7 +120,7 @@ def activation_of(name: Any) -> str:
 def of_timm(config: dict[str, Any]) -> Statement:
     """timm's ``config.json``; the network that it names is asked for the rest."""
     name, options = config["architecture"], config.get("model_args", {})
-    pretrained = config.get("pretrained_cfg", {})
+    pretrained = config.get("pretrained_cfg", config)  # beside it in older ones
     method = timm_folder.method_of(str(name), str(pretrained.get("tag", "")))
     return of_network(str(name), options, pretrained, "config.json", method)
 
@@ -136,8 +146,10 @@ def of_open_clip(config: dict[str, Any]) -> Statement:
         name, options = vision["timm_model_name"], vision.get("timm_model_kwargs", {})
         method = "siglip" if "siglip" in name else "openclip"
         return of_network(name, options, images, source, method)
+    if vision.get("act_kwargs"):
+        raise InputError(f"its {source} changes the activation, which is not known here")
     values = {
-        "norm_eps": 1e-5,
+        "norm_eps": (vision.get("norm_kwargs") or {}).get("eps", 1e-5),
         "activation": "quick_gelu" if model.get("quick_gelu") else "gelu",
         "resizing": "antialiased",
         "image_size": vision.get("image_size"),
@@ -157,18 +169,35 @@ def of_openmmlab(text: str) -> Statement:
     """
     config = literals_of(text)
     model = config.get("model", {})
-    backbone: dict[str, Any] = model.get("backbone", {})
+    backbone = found_in(model, "backbone")
     values: dict[str, Any] = {}
-    images = model.get("data_preprocessor") or config.get("data_preprocessor") or {}
+    images = found_in(model, "data_preprocessor") or config.get("data_preprocessor") or {}
+    in_rgb = images.get("to_rgb") or images.get("bgr_to_rgb")
+    if not images and isinstance(older := config.get("img_norm_cfg"), dict):  # before mmengine
+        images, in_rgb = older, older.get("to_rgb", True)
     if "mean" in images and "std" in images:
-        if not (images.get("to_rgb") or images.get("bgr_to_rgb")):
+        if not in_rgb:
             raise InputError("it takes images in the order blue, green, red, as no trunk here does")
-        values |= {name: [value / 255 for value in images[name]] for name in ("mean", "std")}
+        scale = 255 if max(images["mean"]) > 1 else 1
+        values |= {name: [value / scale for value in images[name]] for name in ("mean", "std")}
     if backbone.get("style") == "caffe":
         raise InputError("its ResNet is of Caffe's style, with the stride in the first convolution")
+    plain = {"strides": [1, 2, 2, 2], "dilations": [1, 1, 1, 1], "deep_stem": False}
+    for name, value in plain.items():
+        if "ResNet" in backbone.get("type", "") and backbone.get(name, value) != value:
+            raise InputError(f"its ResNet has {name}={backbone[name]}, unlike torchvision's")
     if backbone.get("type", "").rsplit(".", 1)[-1] == "VisionTransformer":
         values |= of_openmmlabs_vit(backbone)
-    return Statement("its config", values, MODELS_OF_MMPRETRAIN.get(model.get("type", "")))
+    method = MODELS_OF_MMPRETRAIN.get(model.get("type", ""))
+    return Statement("its config", values, method, is_config=True)
+
+
+def found_in(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The first dict of this name in a config, however deep; models lie within models."""
+    if isinstance(config.get(name), dict):
+        return config[name]
+    parts = [value for value in config.values() if isinstance(value, dict)]
+    return next((found for part in parts if (found := found_in(part, name))), {})
 
 
 MODELS_OF_MMPRETRAIN = {
@@ -188,11 +217,15 @@ def of_openmmlabs_vit(backbone: dict[str, Any]) -> dict[str, Any]:
     """mmpretrain's or mmsegmentation's VisionTransformer; defaults are those of the two classes."""
     arch, norm = backbone.get("arch"), backbone.get("norm_cfg", {})
     heads = arch.get("num_heads") if isinstance(arch, dict) else HEADS_OF_MMPRETRAIN.get(str(arch))
+    if backbone.get("interpolate_mode", "bicubic") != "bicubic":
+        raise InputError(f"it resizes positions by {backbone['interpolate_mode']} interpolation")
+    act = (backbone.get("layer_cfgs") or {}).get("act_cfg") or backbone.get("act_cfg") or {}
+    kind = str(act.get("type", "GELU")).rsplit(".", 1)[-1].lower()
     of_mmpretrain = arch is not None or backbone["type"].startswith("MoCoV3")
     values = {
         "num_heads": heads or backbone.get("num_heads"),
         "norm_eps": norm.get("eps", 1e-6 if of_mmpretrain else 1e-5),
-        "activation": activation_of(str(backbone.get("act_cfg", {}).get("type", "GELU")).lower()),
+        "activation": activation_of({"quickgelu": "quick_gelu"}.get(kind, kind)),
         "resizing": "bicubic",
     }
     return {name: value for name, value in values.items() if value is not None}

@@ -4,6 +4,7 @@ from typing import Any
 
 import timm.layers
 import torch
+from timm.layers import PatchEmbed
 from timm.models.deit import VisionTransformerDistilled
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer
@@ -55,9 +56,17 @@ def values_of(name: str, options: dict[str, Any]) -> dict[str, Any] | None:
     if type(model) not in (VisionTransformer, VisionTransformerDistilled) or not len(model.blocks):
         return None
     block: Any = model.blocks[0]
-    plain = type(block) is Block and isinstance(block.attn.q_norm, nn.Identity)
+    patches = model.patch_embed
+    plain = (
+        type(patches) is PatchEmbed
+        and type(block) is Block
+        and isinstance(block.attn.q_norm, nn.Identity)
+    )
     known = (timm.layers.Mlp, timm.layers.GluMlp)
     if not plain or type(block.mlp) not in known or type(block.mlp.act) not in ACTIVATIONS:
+        return None
+    gated = type(block.mlp) is timm.layers.GluMlp
+    if gated and (block.mlp.gate_last or type(block.mlp.act) is not nn.SiLU):
         return None
     return {
         "num_heads": block.attn.num_heads,
@@ -79,4 +88,19 @@ def kept_names(name: str, options: dict[str, Any]) -> set[str]:
             trunk = TimmTrunk(name=name, options=options)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"timm cannot build {name} with {options} ({error})") from None
+    check_sizes(name, trunk)
     return {key.removeprefix("model.") for key in trunk.state_dict()}
+
+
+def check_sizes(name: str, trunk: TimmTrunk) -> None:
+    """Raise InputError for a network that takes images of one size alone."""
+    stride = max(trunk.layer_strides)
+    for sides in ((8 * stride, 10 * stride), (6 * stride, 5 * stride)):
+        try:
+            with torch.no_grad(), torch.device("meta"):
+                trunk.eval()(torch.empty(1, 3, *sides))
+        except Exception as error:  # whatever it says of a size that is not its own
+            reason = " ".join(str(error).split())[:120]
+            raise InputError(
+                f"timm's {name} does not take images of any size ({reason}), as every task needs"
+            ) from None

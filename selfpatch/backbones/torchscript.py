@@ -47,14 +47,13 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
             names = archive.namelist()
             (pickled,) = (n for n in names if n.count("/") == 1 and n.endswith("/data.pkl"))
             with archive.open(pickled) as file:
-                module = ModuleUnpickler(file, archive, pickled.split("/")[0]).load()
+                return weights_of(ModuleUnpickler(file, archive, pickled.split("/")[0]).load())
     except pickle.UnpicklingError as error:
         raise InputError(f"{path} is not a safe checkpoint: {error}") from None
     except Exception as error:  # a damaged archive leads to errors of any kind
         if isinstance(error, OSError) and error.filename:
             raise
         raise InputError(f"{path} is no TorchScript archive, or not all of one") from None
-    return weights_of(module)
 
 
 def weights_of(module: Any, prefix: str = "") -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import timm
+from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from selfpatch.errors import InputError
@@ -82,9 +83,9 @@ class TimmTrunk(nn.Module):
     def norm(self) -> nn.Module:
         """The network's last LayerNorm, if it has one."""
         norm = getattr(self.model, "norm", None)
-        if isinstance(norm, nn.LayerNorm) and norm.normalized_shape == (self.embed_dim,):
-            return norm
-        return nn.Identity()
+        if not isinstance(norm, nn.LayerNorm) or isinstance(norm, LayerNorm2d):
+            return nn.Identity()
+        return norm if norm.normalized_shape == (self.embed_dim,) else nn.Identity()
 
     @property
     def blocks(self) -> Iterable[nn.Module]:
