@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from selfpatch.backbones.file import read_file
+from selfpatch.backbones.file import BackboneInfo, read_file, save_backbone
 from selfpatch.backbones.loading import trunk_of
 from selfpatch.backbones.published import method_of_positions
 from selfpatch.errors import InputError
@@ -305,3 +305,116 @@ def test_a_config_in_a_checkpoint_is_not_run(tmp_path, capsys):
     _, info, _ = read_file(path, method="dino")
     assert (info.architecture["mean"], info.architecture["std"]) == ([0.2] * 3, [0.2, 0.2, 0.4])
     assert "run" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_a_file_that_is_called_as_in_a_folder_is_read_itself(name, tmp_path):
+    """Whatever lies beside it; a backbone file says itself what it is."""
+    other = vit(embed_dim=48, num_heads=3)
+    for beside in ("model.safetensors", "pytorch_model.bin"):
+        saved(other.state_dict(), tmp_path / beside)
+    saved(vit().state_dict(), tmp_path / name)
+    assert read_file(tmp_path / name, method="dino")[1].architecture["embed_dim"] == 192
+    own = BackboneInfo(other.architecture, "dino+selfpatch", "test")
+    save_backbone(tmp_path / "model.safetensors", other.state_dict(), own)
+    assert read_file(tmp_path / "model.safetensors")[1].method == "dino+selfpatch"
+
+
+def test_what_is_told_of_a_file_that_says_itself_is_refused(tmp_path):
+    path = tmp_path / "b.safetensors"
+    save_backbone(path, vit().state_dict(), BackboneInfo(vit().architecture, "dino", "test"))
+    for told, method in (({"norm_eps": 1e-3}, None), (None, "mae")):
+        with pytest.raises(InputError, match="says itself what it is; leave out --method and --s"):
+            read_file(path, told=told, method=method)
+
+
+@pytest.mark.parametrize(
+    ("method", "embed_dim", "heads"),
+    [("dinov2", 1536, 24), ("augreg", 1280, 16), ("deit", 1280, 16), ("siglip", 1536, 16),
+     ("mocov3", 384, 12), ("ijepa", 1408, 16), ("openclip", 1664, 16)],
+)  # fmt: skip
+def test_heads_are_those_of_the_published_width(method, embed_dim, heads, tmp_path):
+    model = vit(embed_dim=embed_dim, num_heads=heads, depth=1, patch_size=32, image_size=32)
+    path = saved(model.state_dict(), tmp_path / "c.pth")
+    assert read_file(path, method=method)[1].architecture["num_heads"] == heads
+
+
+def test_heads_of_a_width_that_was_not_published_are_asked_for(tmp_path):
+    path = saved(vit(embed_dim=256, num_heads=4).state_dict(), tmp_path / "c.pth")
+    with pytest.raises(InputError, match="nothing in it tells its num_heads; import it"):
+        read_file(path, method="dino")
+
+
+def test_what_a_config_leaves_to_the_class_is_the_methods(tmp_path):
+    model = vit(embed_dim=768, num_heads=12, class_token=False, depth=1)
+    config = {"model_type": "siglip", "vision_config": {"model_type": "siglip_vision_model"}}
+    path = folder(tmp_path, model.state_dict(), config=config)
+    _, info, report = read_file(path, told={"image_size": 64})
+    assert info.architecture["activation"] == "gelu_tanh"
+    assert report.values["activation"] == "published by google-research/big_vision"
+
+
+def test_a_swin_of_unknown_code_is_asked_for_its_epsilon(tmp_path):
+    model = build_trunk("swin_tiny", embed_dim=24, depths=(1, 1), num_heads=(2, 4), window_size=4)
+    path = saved(model.state_dict(), tmp_path / "c.pth")
+    with pytest.raises(InputError, match="nothing in it tells its norm_eps; import it"):
+        read_file(path)
+    _, info, report = read_file(path, method="ibot")
+    assert info.architecture["norm_eps"] == 1e-6
+    assert report.values["norm_eps"] == "published by bytedance/ibot"
+
+
+def test_a_mask_token_alone_does_not_make_a_dinov2(tmp_path):
+    state = {**vit().state_dict(), "mask_token": torch.ones(1, 192)}
+    with pytest.raises(InputError, match="nothing in it tells its num_heads"):
+        read_file(saved(state, tmp_path / "c.pth"))
+
+
+def test_a_gate_of_another_activation_is_not_taken_for_swiglu(tmp_path):
+    config = {"model_type": "dinov2", "hidden_act": "gelu", "num_attention_heads": 3}
+    path = folder(tmp_path, vit(activation="swiglu").state_dict(), config=config)
+    with pytest.raises(InputError, match="weights show that activation is swiglu, not gelu"):
+        read_file(path, method="dinov2")
+
+
+def test_two_keys_of_one_name_are_refused(tmp_path):
+    state = {**vit().state_dict(), "ln_post.weight": torch.ones(192)}
+    with pytest.raises(InputError, match=r"several of its keys are norm\.weight here; none is"):
+        read_file(saved(state, tmp_path / "c.pth"), method="dino")
+
+
+@pytest.mark.parametrize(
+    "told", [{"norm_eps": "abc"}, {"norm_eps": -1}, {"mean": [123, 116, 103]}, {"std": [0.5, 0.5]}]
+)
+def test_values_that_nothing_can_be_computed_with_are_refused(told, tmp_path):
+    path = saved(vit().state_dict(), tmp_path / "c.pth")
+    with pytest.raises(InputError, match="describes no trunk that can be built"):
+        read_file(path, told=told, method="dino")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ({"meta": {"config": "model = dict(backbone=dict(type='ResNet', style='caffe'))"}},
+         "Caffe's style"),
+        ({"meta": {"cfg": "model = dict(detector=dict(backbone=dict(style='caffe')))"}},
+         "Caffe's style"),
+        ({"meta": {"cfg": "model = dict(backbone=dict(type='ResNetV1c', deep_stem=True))"}},
+         "has deep_stem=True, unlike torchvision's"),
+        ({"meta": {"cfg": "model = ("}}, "nothing in it tells its mean, std; import it"),
+        ({"classifier.4.weight": torch.ones(1)}, "a segmenter of torchvision"),
+    ],
+    ids=["before mmengine", "nested", "stem", "unreadable", "torchvision"],
+)  # fmt: skip
+def test_resnets_that_compute_something_else_are_refused(content, sentence, tmp_path):
+    state = build_trunk("resnet50").state_dict()
+    own = {f"backbone.{name}": value for name, value in state.items()}
+    path = saved({**own, **content}, tmp_path / "c.pth")
+    with pytest.raises(InputError, match=sentence):
+        read_file(path)
+
+
+def test_detectron2s_own_resnets_are_not_taken_for_torchvisions(tmp_path):
+    _, path = unpacked("densecl-detectron2", tmp_path)
+    with pytest.raises(InputError, match="it has detectron2's names, and nothing tells whether"):
+        read_file(path)
