@@ -99,6 +99,11 @@ def describe_vit(state: State, stated: Stated) -> dict[str, Any]:
         architecture["activation"] = "swiglu"
     if rotary:
         if "rotary_periods" not in state:  # Hugging Face computes them
+            if not {"num_heads", "rotary_base"} <= set(stated):
+                raise InputError(
+                    "it holds neither positions nor rotary periods, and no config.json beside it"
+                    " states rope_theta; give the whole folder"
+                )
             head_dim = embed_dim // stated["num_heads"]
             state["rotary_periods"] = rotary_periods(head_dim, stated["rotary_base"])
         state["rotary_periods"] = state["rotary_periods"].float()

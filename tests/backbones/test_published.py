@@ -174,7 +174,7 @@ QUANTISED = {"layers.0.mlp.up_proj.qweight": torch.ones(4, dtype=torch.int32)}
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (dinov3_without_periods, "its ViT is of another kind than those here"),
+        (dinov3_without_periods, "it holds neither positions nor rotary periods, and no config"),
         (lambda: BERT, "it is a text encoder without an image tower"),
         (lambda: LORA, r"it is an adapter \(LoRA\)"),
         (lambda: QUANTISED, "its weights are quantised"),

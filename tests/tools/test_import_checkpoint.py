@@ -65,7 +65,7 @@ def test_no_checkpoint_is_one_sentence_and_nothing_of_it_is_run(tmp_path, comman
     [
         ("swinv2_tiny_window8_256", "its Swin is of another kind"),
         ("resnet26", "it is a ResNet of .* blocks per stage, and none that is known here"),
-        ("vit_small_patch16_dinov3", "its ViT is of another kind"),
+        ("vit_small_patch16_dinov3", "it holds neither positions nor rotary periods"),
         ("eva02_tiny_patch14_224", "does not fit the trunk that it describes"),
     ],
 )
