@@ -135,7 +135,9 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return weights, file.metadata() or {}
     except (safetensors.SafetensorError, OSError) as error:
-        raise InputError(f"{path} is not a complete safetensors file ({error})") from None
+        raise InputError(
+            f"{path} is not a complete safetensors file ({error}); fetch it again"
+        ) from None
 
 
 def flat(content: Mapping[Any, Any], path: Path) -> dict[str, Any]:
