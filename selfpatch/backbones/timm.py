@@ -39,6 +39,8 @@ def export_timm(folder: str | os.PathLike[str], state: State, info: BackboneInfo
     sides = [size, size] if isinstance(size, int) else size
     architecture = dict(info.architecture)
     family, mean, std = (architecture.pop(name) for name in ("family", "mean", "std"))
+    if family not in FAMILIES:
+        raise InputError("this is a network of timm already; export it as a backbone file")
     name, arguments, weights = FAMILIES[family](architecture, trunk_weights(state))
     config = {
         "architecture": name,
@@ -114,8 +116,8 @@ def swin_for_timm(architecture: dict[str, Any], state: State) -> tuple[str, dict
 def resnet_for_timm(
     architecture: dict[str, Any], state: State
 ) -> tuple[str, dict[str, Any], State]:
-    """timm's ResNet-50 has torchvision's names."""
-    return "resnet50", {}, state
+    """timm's ResNets have torchvision's names."""
+    return f"resnet{architecture['depth']}", {}, state
 
 
 FAMILIES = {"vit": vit_for_timm, "swin": swin_for_timm, "resnet": resnet_for_timm}

@@ -26,7 +26,8 @@ ELSEWHERE = re.compile(
 
 OF_THE_FILE = re.compile(
     r"^model\.backbone\.(variant|override|embed_dim|depth|depths|num_heads|patch_size|image_size"
-    r"|mlp_ratio|class_token|final_norm|num_registers|layer_scale|norm_eps)(\.|$)"
+    r"|mlp_ratio|class_token|final_norm|num_registers|layer_scale|norm_eps|activation|qkv_bias"
+    r"|patch_bias|pre_norm|resizing|rotary|small_grids|name|options)(\.|$)"
 )
 """What the backbone file decides, and its fingerprint covers."""
 

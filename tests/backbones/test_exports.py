@@ -72,6 +72,15 @@ def test_timm_and_hub_load_the_folder_strictly_and_give_equal_tokens(name, tmp_p
     model.load_state_dict(load_file(tmp_path / "model" / "model.safetensors"), strict=True)
 
 
+def test_a_resnet_is_exported_with_its_depth_and_a_network_of_timm_not_at_all(tmp_path):
+    trunk = build_trunk("resnet50", depth=18)
+    export_timm(tmp_path / "m", trunk.state_dict(), BackboneInfo(trunk.architecture, "x", "test"))
+    assert json.loads((tmp_path / "m/config.json").read_text())["architecture"] == "resnet18"
+    own = {"family": "timm", "name": "resnet18", "mean": [0.5] * 3, "std": [0.5] * 3}
+    with pytest.raises(InputError, match="this is a network of timm already; export it as a back"):
+        export_timm(tmp_path / "n", {}, BackboneInfo(own, "x", "test"))
+
+
 def test_a_trunk_that_timms_class_cannot_be_is_not_exported_to_it(tmp_path):
     trunk = TRUNKS["DINOv3"]()
     info = BackboneInfo({**trunk.architecture, "norm_eps": 1e-6}, "dinov3", "test")
