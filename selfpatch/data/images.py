@@ -1,5 +1,6 @@
 """Folder -> image files -> RGB images."""
 
+import math
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -54,22 +55,26 @@ class ImageFiles:
         """Path of an image."""
         return os.fsdecode(self.files[index])
 
-    def read(self, index: int) -> Image.Image:
-        """One image as RGB; raises InputError if it is damaged."""
-        return read_image(self.name(index))
+    def read(self, index: int, least_pixels: int | None = None) -> Image.Image:
+        """One image as :func:`read_image` gives it; raises InputError if it is damaged."""
+        return read_image(self.name(index), least_pixels=least_pixels)
 
 
-def read_image(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
+def read_image(
+    file: str | os.PathLike[str] | BinaryIO, name: str = "", least_pixels: int | None = None
+) -> Image.Image:
     """Decode one file as RGB, upright; greyscale, CMYK, deep and transparent images too.
 
     Args:
         file: Path or content.
         name: Name of the file in an error; its path, if left out.
+        least_pixels: A JPEG is decoded at half, a quarter or an eighth of its sides, which takes
+            less time, where it keeps so many pixels; None decodes it as it is.
 
     Raises:
         InputError: The file does not exist, is truncated, no image or several.
     """
-    upright = ImageOps.exif_transpose(read_stored(file, name))
+    upright = ImageOps.exif_transpose(read_stored(file, name, least_pixels))
     if upright.mode.startswith(("I", "F")):  # convert() would cut them off at 0 and 255
         upright = Image.fromarray(in_8_bits(np.asarray(upright), name or str(file)))
     return upright.convert("RGB")
@@ -96,7 +101,9 @@ def in_8_bits(values: np.ndarray, name: str) -> np.ndarray:
     return scaled.round().astype(np.uint8)
 
 
-def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Image.Image:
+def read_stored(
+    file: str | os.PathLike[str] | BinaryIO, name: str = "", least_pixels: int | None = None
+) -> Image.Image:
     """Decode one file as it is stored: in its own mode, not turned, so that masks fit on it.
 
     Arguments and errors are those of :func:`read_image`. A second image of a camera's JPEG, such as
@@ -105,6 +112,9 @@ def read_stored(file: str | os.PathLike[str] | BinaryIO, name: str = "") -> Imag
     try:
         with Image.open(file) as image:
             pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+            if least_pixels is not None:
+                part = math.isqrt(image.width * image.height // least_pixels)
+                image.draft(None, (image.width // max(part, 1), image.height // max(part, 1)))
             image.load()
     except FileNotFoundError:
         raise InputError(f"{name or file} does not exist") from None

@@ -62,12 +62,12 @@ class ImageShards:
         """Shard and name within it."""
         return f"{self.shards[self.shard[index]]}/{os.fsdecode(self.names[index])}"
 
-    def read(self, index: int) -> Image.Image:
-        """One image as RGB; raises InputError if it is damaged."""
+    def read(self, index: int, least_pixels: int | None = None) -> Image.Image:
+        """One image as :func:`read_image` gives it; raises InputError if it is damaged."""
         with open(self.shards[self.shard[index]], "rb") as file:
             file.seek(self.offsets[index])
             content = io.BytesIO(file.read(self.sizes[index]))
-        return read_image(content, self.name(index))
+        return read_image(content, self.name(index), least_pixels)
 
 
 def list_shards(pattern: str) -> list[str]:

@@ -7,6 +7,7 @@ from selfpatch.engine import (
     loop,
     monitoring,
     optimizer,
+    preprocessor,
     pretrainer,
 )
 
@@ -16,6 +17,7 @@ __all__ = [
     "loop",
     "monitoring",
     "optimizer",
+    "preprocessor",
     "pretrainer",
 ]
 

@@ -25,7 +25,7 @@ from selfpatch.errors import InputError, config_errors_as_sentences
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
 SECTIONS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
-LOADING = ("folder", "num_workers", "pin_memory", "max_images")
+LOADING = ("folder", "num_workers", "pin_memory", "max_images", "photometric_in_workers")
 
 
 def pretrain(cfg: Config, resume: bool = False) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from selfpatch.atomic import atomic_write
+from selfpatch.data.draws import single_views
 from selfpatch.data.seeds import mixed_seed
-from selfpatch.data.views import single_views
+from selfpatch.engine.preprocessor import with_views
 from selfpatch.engine.schedules import Schedule
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
@@ -65,7 +66,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         self.runner.model.train()
         done = self._iter - self._epoch * len(self.dataloader)
         self.dataloader.sampler.start = done * self.dataloader.batch_size
-        for index, batch in enumerate(self.dataloader, start=done):
+        batches = with_views(self.dataloader, unwrapped(self.runner.model).data_preprocessor)
+        for index, batch in enumerate(batches, start=done):
             self.run_iter(index, batch)
         self.dataloader.sampler.start = 0
         self.runner.call_hook("after_train_epoch")
@@ -86,8 +88,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         torch.manual_seed(mixed_seed(runner.seed, self._iter, get_rank()))
 
         with optimizer.optim_context(runner.model):  # autocast
-            views = model.data_preprocessor(data_batch["views"])
-            losses, teacher_logits = runner.model(views, settings.teacher_temp)
+            losses, teacher_logits = runner.model(data_batch["views"], settings.teacher_temp)
         if not losses["loss"].isfinite():
             raise self.dumped(losses, data_batch)
         model.update(teacher_logits)
@@ -119,7 +120,12 @@ class PretrainLoop(EpochBasedTrainLoop):
         what = " and ".join(f"{name} is {value}" for name, value in (terms or values).items())
         path = Path(self.runner.work_dir, f"non_finite_iter_{self._iter}_rank_{get_rank()}.pth")
         weights = {name: local(w) for name, w in unwrapped(self.runner.model).state_dict().items()}
-        content = {"losses": values, "state_dict": weights, **data_batch}
+        content = {
+            "losses": values,
+            "state_dict": weights,
+            "views": data_batch["views"],
+            "path": data_batch["path"],
+        }
         with atomic_write(path) as file:
             torch.save(content, file)
         images = data_batch["path"]

@@ -102,10 +102,10 @@ class KNNAccuracy(EvaluationHook):
 
     def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Classify the validation images by their neighbours in the bank."""
-        preprocess = unwrapped(runner.model).data_preprocessor
+        normalized = unwrapped(runner.model).data_preprocessor.normalized
 
         def summaries(images: Tensor) -> Tensor:
-            return teacher.features(preprocess([images])[0])[0]
+            return teacher.features(normalized(images))[0]
 
         accuracy = knn_accuracy(
             summaries,
@@ -147,8 +147,7 @@ class TokenSpread(Hook):
         teacher = whole_teacher(model)
         if not is_main_process():
             return
-        (view,) = model.data_preprocessor([data_batch["views"][0][: self.num_images]])
-        tokens = teacher.features(view)[1].float()
+        tokens = teacher.features(data_batch["views"][0][: self.num_images])[1].float()
         hub = runner.message_hub
         hub.update_scalar("train/token_similarity", mean_similarity(tokens))
         hub.update_scalar("train/token_rank", effective_rank(tokens.flatten(0, 1)))

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from mmengine.model import BaseDataPreprocessor, BaseModel
+from mmengine.model import BaseModel
 from mmengine.registry import MODELS
 from torch import Tensor
 
@@ -22,30 +22,6 @@ Network = ImageNetwork | SelfPatchNetwork
 
 
 @MODELS.register_module()
-class ViewPreprocessor(BaseDataPreprocessor):
-    """uint8 views -> normalised views on the device.
-
-    Args:
-        mean: Mean per channel, in units of 0-255.
-        std: Standard deviation per channel, in units of 0-255.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: list[float], std: list[float]) -> None:
-        super().__init__(non_blocking=True)
-        if not len(mean) == len(std) == 3 or min(std) <= 0:
-            raise InputError(f"mean {mean} and std {std} must be three numbers each, std above 0")
-        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1), persistent=False)
-
-    def forward(self, views: list[Tensor]) -> list[Tensor]:
-        """V views, each uint8 (B, 3, h, w) -> the same in fp32, on the device."""
-        return [(view.float() - self.mean) / self.std for view in self.cast_data(views)]
-
-
-@MODELS.register_module()
 class Pretrainer(BaseModel):
     """An image objective, with or without SelfPatch.
 
@@ -56,7 +32,7 @@ class Pretrainer(BaseModel):
         selfpatch: ``weight`` (lambda of Eq. 8), ``patch_head``, ``views`` that the patch loss
             looks at (``all`` or ``global``), and arguments of :class:`SelfPatchNetwork` and
             :class:`SelfPatchLoss`. None trains the image objective alone.
-        data_preprocessor: See :class:`ViewPreprocessor`.
+        data_preprocessor: See :class:`selfpatch.engine.preprocessor.ViewPreprocessor`.
     """
 
     def __init__(

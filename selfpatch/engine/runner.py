@@ -75,7 +75,13 @@ def image_loader(cfg: Config, seed: int) -> DataLoader:
         InputError: The images of a step cannot be shared out evenly.
     """
     loading = cfg.train_dataloader
-    dataset = MultiViewDataset(loading.folder, cfg.views, seed, loading.get("max_images"))
+    dataset = MultiViewDataset(
+        loading.folder,
+        cfg.views,
+        seed,
+        loading.get("max_images"),
+        loading.get("photometric_in_workers", False),
+    )
     return DataLoader(
         dataset,
         batch_size=images_per_batch(cfg, get_world_size()),

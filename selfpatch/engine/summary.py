@@ -6,7 +6,8 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 
-from selfpatch.data.views import MultiViewDataset, single_views
+from selfpatch.data.draws import single_views
+from selfpatch.data.views import MultiViewDataset
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import build_trunk
 

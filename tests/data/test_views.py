@@ -1,55 +1,102 @@
-"""Views are drawn from seed, epoch and index."""
+"""Images become crops, as torchvision crops, and views that seed, epoch and index decide."""
 
-from unittest.mock import Mock
-
+import numpy as np
+import pytest
 import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
 from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
-from selfpatch.data.views import MultiViewDataset, View, augmentation
+from selfpatch.data.draws import Recipe, View
+from selfpatch.data.photometric import photometric
+from selfpatch.data.views import MultiViewDataset
+from tests.data.drawn_images import photograph
+
+VIEWS = [View(32, (0.25, 1.0)), View(16, (0.05, 0.25), count=2), View(16, (0.2, 0.3))]
 
 
-def test_views_depend_on_seed_epoch_and_index_alone(images):
-    views = [View(32, (0.25, 1.0)), View(16, (0.05, 0.25), count=2)]
-    dataset = MultiViewDataset(str(images), views)
-    first = dataset[1, 3]["views"]
+def save(image: Tensor, path) -> None:
+    Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A folder with three PNGs of different sizes."""
+    for number, size in enumerate([(60, 80), (70, 50), (45, 45)]):
+        save(photograph(*size, number), tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def test_a_crop_is_torchvisions_of_the_box_that_was_drawn(photographs):
+    views = [View(32, (0.25, 1.0)), View(16, (0.05, 0.25), count=6, interpolation="bilinear")]
+    item = MultiViewDataset(str(photographs), views, seed=5)[2, 0]
+    boxes, _ = Recipe([views[0], *[views[1]] * 6]).draw((5, 2, 0), 60, 80)
+    assert 0 < boxes.flip.sum() < 7
+    image = F.pil_to_tensor(Image.open(photographs / "0.png"))
+    found = [crop for run in item["crops"] for crop in run]
+    for number, crop in enumerate(found):
+        top, left, height, width, flip = (int(side[number]) for side in boxes)
+        size = [32, 32] if number == 0 else [16, 16]
+        how = InterpolationMode.BILINEAR if number else InterpolationMode.BICUBIC
+        expected = F.resized_crop(image, top, left, height, width, size, how)
+        assert crop.equal(F.horizontal_flip(expected) if flip else expected)
+
+
+def test_views_of_one_size_in_a_row_are_one_tensor(photographs):
+    item = MultiViewDataset(str(photographs), VIEWS)[0, 0]
+    assert [tuple(run.shape) for run in item["crops"]] == [(1, 3, 32, 32), (3, 3, 16, 16)]
+    assert [len(run.radius) for run in item["draws"]] == [1, 3]
+
+
+def test_views_depend_on_seed_epoch_and_index_alone(photographs):
+    def crops(seed: int, epoch: int, index: int) -> Tensor:
+        return MultiViewDataset(str(photographs), VIEWS, seed)[epoch, index]["crops"][1]
+
+    first = crops(0, 1, 2)
     torch.rand(5)
-    again = dataset[1, 3]["views"]
-    other_epoch = dataset[2, 3]["views"]
-    assert [tuple(view.shape) for view in first] == [(3, 32, 32), (3, 16, 16), (3, 16, 16)]
-    assert all(a.equal(b) for a, b in zip(first, again, strict=True))
-    assert not all(a.equal(b) for a, b in zip(first, other_epoch, strict=True))
-    assert not first[1].equal(first[2])
+    np.random.rand(5)
+    assert crops(0, 1, 2).equal(first)
+    for other in ((1, 1, 2), (0, 2, 2), (0, 1, 1)):
+        assert not crops(*other).equal(first)
+    assert not first[0].equal(first[1])
 
 
-def test_what_is_drawn_is_dinos():
-    """facebookresearch/dino, main_dino.py, DataAugmentationDINO, and utils.py, GaussianBlur."""
-    view = View(32, (0.25, 1.0), blur=0.1, solarize=0.2)
-    crop, flip, jitter, grey, blur, solarize = augmentation(view).transforms
-    assert (crop.size, crop.scale, crop.ratio) == ((32, 32), (0.25, 1.0), (3 / 4, 4 / 3))
-    assert crop.interpolation is InterpolationMode.BICUBIC
-    assert (flip.p, jitter.p, grey.p, blur.p, solarize.p) == (0.5, 0.8, 0.2, 0.1, 0.2)
-    (colors,) = jitter.transforms
-    strengths = (colors.brightness, colors.contrast, colors.saturation, colors.hue)
-    assert strengths == ((0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1))
-    assert solarize.threshold == 128
-    (blurring,) = blur.transforms
-    radii = []
-    image = Mock(filter=lambda kernel: radii.append(kernel.radius))
-    for _ in range(300):
-        blurring(image)
-    assert 0.1 <= min(radii) < 0.15
-    assert 1.95 < max(radii) <= 2.0
+def test_views_made_by_the_workers_are_those_made_of_a_batch(photographs):
+    here, there = (
+        MultiViewDataset(str(photographs), VIEWS, photometric_in_workers=in_workers)
+        for in_workers in (False, True)
+    )
+    items = [(0, 0), (0, 1), (0, 2)]
+    batch = next(iter(DataLoader(here, batch_size=3, sampler=items)))
+    made = next(iter(DataLoader(there, batch_size=3, sampler=items)))
+    assert "draws" not in made
+    for crops, draws, views in zip(batch["crops"], batch["draws"], made["crops"], strict=True):
+        drawn = type(draws)(*(of.flatten(0, 1) for of in draws))
+        assert photometric(crops.flatten(0, 1), drawn).equal(views.flatten(0, 1).float())
+        assert not crops.equal(views)
 
 
-def test_other_jitter_and_interpolation_are_those_of_the_view():
-    view = View(32, (0.25, 1.0), color_jitter=(0.4, 0.3, 0.5, 0.2), interpolation="bilinear")
-    crop, _, jitter, *_ = augmentation(view).transforms
-    (colors,) = jitter.transforms
-    assert crop.interpolation is InterpolationMode.BILINEAR
-    assert (colors.contrast, colors.saturation) == ((0.7, 1.3), (0.5, 1.5))
+def test_a_large_jpeg_is_decoded_at_the_size_that_its_views_need(tmp_path):
+    """As long as the smallest crop, at 3:4, has 96 pixels to its short side."""
+    image = photograph(480, 640, 0)
+    save(image, tmp_path / "large.jpg")
+    save(image, tmp_path / "large.png")
+    for least_scale, size in ((0.2, (320, 240)), (0.19, (320, 240)), (0.1, (640, 480))):
+        dataset = MultiViewDataset(str(tmp_path), [View(96, (least_scale, 1.0))])
+        assert dataset.readable(0)[0].size == size
+        assert dataset.readable(1)[0].size == (640, 480)  # a PNG has no smaller versions
+        side = (size[0] * size[1] * least_scale * 3 / 4) ** 0.5
+        assert side >= 96 or size == (640, 480)
 
 
-def test_a_view_that_says_no_more_is_dinos_local_one():
-    view = View(96, (0.05, 0.25))
-    assert (view.count, view.blur, view.solarize) == (1, 0.5, 0.0)
-    assert (view.color_jitter, view.interpolation) == ((0.4, 0.4, 0.2, 0.1), "bicubic")
+def test_a_jpeg_decoded_at_half_its_size_looks_like_the_whole_one_resized(tmp_path):
+    from selfpatch.data.images import read_image
+
+    save(photograph(480, 640, 0), tmp_path / "large.jpg")
+    half = F.pil_to_tensor(read_image(tmp_path / "large.jpg", least_pixels=320 * 240))
+    whole = F.pil_to_tensor(read_image(tmp_path / "large.jpg"))
+    expected = F.resize(whole, [240, 320], InterpolationMode.BICUBIC)
+    assert half.shape == expected.shape
+    assert (half.float() - expected).abs().mean() < 3

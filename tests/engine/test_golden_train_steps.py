@@ -47,8 +47,8 @@ class GoldenCrops(Dataset):
 
     def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         step, row = divmod(item[0] * self.images + item[1], self.batch)
-        views = [self.tensors[f"{step}.crop{crop}_u8"][row] for crop in range(self.num_crops)]
-        return {"views": views, "path": f"step {step}", "unreadable": ""}
+        crops = [self.tensors[f"{step}.crop{crop}_u8"][row, None] for crop in range(self.num_crops)]
+        return {"crops": crops, "path": f"step {step}", "unreadable": ""}
 
 
 class InOrder(EpochSampler):

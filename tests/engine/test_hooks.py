@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from selfpatch.data.views import MultiViewDataset, View
+from selfpatch.data.draws import View
+from selfpatch.data.views import MultiViewDataset
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, arguments, train
 
 
@@ -22,7 +23,7 @@ def test_an_unreadable_image_gives_way_to_the_next_and_is_named(images, tmp_path
     dataset = MultiViewDataset(str(folder), [View(16, (0.25, 1.0))])
     broken = next(i for i in range(len(dataset)) if "broken" in dataset.images.name(i))
     item, following = dataset[3, broken], dataset[3, (broken + 1) % len(dataset)]
-    assert item["views"][0].equal(following["views"][0])
+    assert item["crops"][0].equal(following["crops"][0])
     assert "broken.png cannot be read" in item["unreadable"]
     work_dir = train(
         "demo_dino.py", folder, tmp_path / "run", default_hooks__images__max_share=0.04

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from selfpatch.data.views import single_views
+from selfpatch.data.draws import single_views
 from selfpatch.engine.launch import read_config
 from selfpatch.models.trunks import build_trunk
 from selfpatch.results.settings import flat

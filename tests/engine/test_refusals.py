@@ -2,7 +2,7 @@
 
 import pytest
 
-from selfpatch.data.views import View
+from selfpatch.data.draws import View
 from selfpatch.engine.schedules import Schedule
 from selfpatch.errors import InputError
 from selfpatch.objectives.dino import DINO
@@ -46,7 +46,7 @@ def test_a_warm_up_of_the_whole_run_is_none_too_many():
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [
-        ({"size": 0}, "a view's size=0 must be 1 pixel or more"),
+        ({"size": 11}, "a view's size=11 must be 12 pixels or more"),
         ({"count": 0}, "count=0 must be 1 or more"),
         ({"scale": (0.0, 1.0)}, "must be two shares of an image's area that rise"),
         ({"scale": (0.5, 0.4)}, "that rise"),
