@@ -8,6 +8,7 @@ workers. Colours, blur and solarisation follow for a whole batch at once, see
 import math
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,7 @@ def crop(pixels: Tensor, boxes: Boxes, number: int, view: View) -> Tensor:
     return resized.flip(-1) if flip else resized
 
 
-class MultiViewDataset(Dataset[dict[str, object]]):
+class MultiViewDataset(Dataset[dict[str, Any]]):
     """Images -> crops for V views each, and what is drawn for them.
 
     An item is asked for as ``(epoch, index)``. What is drawn for it depends on that and on the
@@ -80,7 +81,7 @@ class MultiViewDataset(Dataset[dict[str, object]]):
     def __len__(self) -> int:
         return self.num_images
 
-    def __getitem__(self, item: tuple[int, int]) -> dict[str, object]:
+    def __getitem__(self, item: tuple[int, int]) -> dict[str, Any]:
         """``(epoch, index)`` -> the crops, one tensor for each run of v views of equal size.
 
         Returns:
@@ -96,7 +97,7 @@ class MultiViewDataset(Dataset[dict[str, object]]):
             cut = [crop(pixels, boxes, number, self.views[number]) for number in run]
             crops.append(torch.stack(cut))
             draws.append(Draws(*(values[run.start : run.stop] for values in drawn)))
-        made: dict[str, object] = {"crops": crops, "draws": draws}
+        made: dict[str, Any] = {"crops": crops, "draws": draws}
         if self.photometric_in_workers:
             made = {"crops": [photometric(*run).byte() for run in zip(crops, draws, strict=True)]}
         path = self.images.name(index)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def photograph(height: int, width: int, seed: int) -> Tensor:
-    """uint8 (3, H, W) with what photographs have: edges, soft and hard, noise, grey, black, white."""
+    """uint8 (3, H, W) with what photographs have: edges, noise, greys, black and white."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 3, 5, 5, generator=generator) * 400 - 70
     image = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)[0]
