@@ -46,7 +46,9 @@ def photometric(crops: Tensor, draws: Draws, device: torch.device | str = "cpu")
 def one_by_one(operation: Operation, images: Tensor, rows: list[int], values: Tensor) -> None:
     """Change some of the images: less copying than at once, and they stay in a CPU's caches."""
     for row, value in zip(rows, values.split(1), strict=True):
-        images[row] = operation(images[row : row + 1], value)[0]
+        image = images[row : row + 1]
+        if (changed := operation(image, value)) is not image:
+            images[row] = changed[0]
 
 
 def steps(draws: Draws) -> list[tuple[Operation, list[int], Tensor]]:

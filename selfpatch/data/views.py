@@ -99,7 +99,8 @@ class MultiViewDataset(Dataset[dict[str, Any]]):
             draws.append(Draws(*(values[run.start : run.stop] for values in drawn)))
         made: dict[str, Any] = {"crops": crops, "draws": draws}
         if self.photometric_in_workers:
-            made = {"crops": [photometric(*run).byte() for run in zip(crops, draws, strict=True)]}
+            views = [photometric(*run) for run in zip(crops, draws, strict=True)]
+            made = {"crops": [run.short().byte() for run in views]}  # faster than in one conversion
         path = self.images.name(index)
         return {**made, "path": path, "unreadable": "\n".join(unreadable)}
 

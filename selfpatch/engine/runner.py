@@ -2,20 +2,19 @@
 
 import logging
 import os
-from functools import partial
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dataset import worker_init_fn
 from mmengine.device import get_device
-from mmengine.dist import get_rank, get_world_size, is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from selfpatch.data.allocation import keep_freed_memory
 from selfpatch.data.views import MultiViewDataset
 from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sampling import EpochSampler
@@ -90,7 +89,5 @@ def image_loader(cfg: Config, seed: int) -> DataLoader:
         persistent_workers=loading.num_workers > 0,
         pin_memory=loading.pin_memory,
         drop_last=True,
-        worker_init_fn=partial(
-            worker_init_fn, num_workers=loading.num_workers, rank=get_rank(), seed=seed
-        ),
+        worker_init_fn=keep_freed_memory,
     )
