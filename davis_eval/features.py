@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from davis_eval.sequences import read_frame
+from davis_eval.frames import read_frame
 from davis_eval.settings import Reading, Settings
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk

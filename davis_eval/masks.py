@@ -1,11 +1,11 @@
 """Mask files -> labels, whatever the mode of the file; labels -> mask files."""
 
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import maximum_filter, minimum_filter
 
 from selfpatch.atomic import atomic_write
 from selfpatch.data.images import read_stored
@@ -33,6 +33,23 @@ def read_mask(path: Path) -> np.ndarray:
         InputError: The file is missing or truncated, or its values are no labels.
     """
     image = read_stored(path)
+    values = stored_labels(image, path)
+    binary = image.mode in GREY and is_binary(values)
+    if binary and is_one_object(path.parent, path.parent.stat().st_mtime_ns):
+        return (values == VOID).astype(np.uint8)
+    return values
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """One mask as uint8 (H, W) as it is stored: 255 is an object like any other.
+
+    Errors are those of :func:`read_mask`.
+    """
+    return stored_labels(read_stored(path), path)
+
+
+def stored_labels(image: Image.Image, path: Path) -> np.ndarray:
+    """An image of any mode as uint8 (H, W); raises InputError if its values are no labels."""
     if image.mode == "P":
         return np.asarray(image)
     if image.mode == "1":
@@ -41,8 +58,6 @@ def read_mask(path: Path) -> np.ndarray:
         return labels_of_colors(image, path)
     values = grey_values(image, path)
     check_labels(values, path)
-    if is_binary(values) and is_one_object(path.parent, path.parent.stat().st_mtime_ns):
-        return (values == VOID).astype(np.uint8)
     return values
 
 
@@ -90,14 +105,23 @@ def check_labels(values: np.ndarray, path: Path) -> None:
     a soft edge most have none.
     """
     found = objects(values)
-    inside = minimum_filter(values, 3) == maximum_filter(values, 3)
-    with_inside = set(np.unique(values[inside]).tolist())
+    with_inside = set(occurring(values[inside(values)]))
     thin = [label for label in found if label not in with_inside]
     if len(found) > MOST_OBJECTS or (len(thin) > 3 and 2 * len(thin) > len(found)):
         raise InputError(
             f"{path} holds {len(found)} grey values, which are soft edges or a picture and no"
             " labels; threshold it to 0 and 255, or save one label per object"
         )
+
+
+def inside(values: np.ndarray) -> np.ndarray:
+    """Which places (H, W) equal all of their neighbours; those at the border have fewer."""
+    rows, columns = values.shape
+    padded = np.pad(values, 1, mode="edge")
+    found = np.ones_like(values, dtype=bool)
+    for down, right in product(range(3), repeat=2):
+        found &= padded[down : down + rows, right : right + columns] == values
+    return found
 
 
 def labels_of_colors(image: Image.Image, path: Path) -> np.ndarray:
@@ -116,7 +140,14 @@ def labels_of_colors(image: Image.Image, path: Path) -> np.ndarray:
 
 def objects(labels: np.ndarray) -> list[int]:
     """The objects' labels that occur, in order; they may have gaps."""
-    return [label for label in np.unique(labels).tolist() if label not in (0, VOID)]
+    return [label for label in occurring(labels) if label not in (0, VOID)]
+
+
+def occurring(labels: np.ndarray) -> list[int]:
+    """All labels that occur, in order: those of an image's first pixel and where they change."""
+    row = labels.ravel()
+    changed = np.unique(row[1:][row[1:] != row[:-1]]).tolist()
+    return sorted({*row[:1].tolist(), *changed})
 
 
 def visible(labels: np.ndarray) -> np.ndarray:
