@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from davis_eval.png import plain_indices
 from selfpatch.atomic import atomic_write
 from selfpatch.data.images import read_stored
 from selfpatch.errors import InputError
@@ -32,9 +33,8 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         InputError: The file is missing or truncated, or its values are no labels.
     """
-    image = read_stored(path)
-    values = stored_labels(image, path)
-    binary = image.mode in GREY and is_binary(values)
+    values, grey = read_values(path)
+    binary = grey and is_binary(values)
     if binary and is_one_object(path.parent, path.parent.stat().st_mtime_ns):
         return (values == VOID).astype(np.uint8)
     return values
@@ -45,20 +45,27 @@ def read_ids(path: Path) -> np.ndarray:
 
     Errors are those of :func:`read_mask`.
     """
-    return stored_labels(read_stored(path), path)
+    return read_values(path)[0]
 
 
-def stored_labels(image: Image.Image, path: Path) -> np.ndarray:
-    """An image of any mode as uint8 (H, W); raises InputError if its values are no labels."""
+def read_values(path: Path) -> tuple[np.ndarray, bool]:
+    """The values of a file, uint8 (H, W), and whether they are greys; errors as above."""
+    try:
+        plain = plain_indices(path.read_bytes())
+    except OSError:
+        plain = None  # what is wrong is said below
+    if plain is not None:
+        return plain, False
+    image = read_stored(path)
     if image.mode == "P":
-        return np.asarray(image)
+        return np.asarray(image), False
     if image.mode == "1":
-        return np.asarray(image).astype(np.uint8)
+        return np.asarray(image).astype(np.uint8), False
     if image.mode not in GREY:
-        return labels_of_colors(image, path)
+        return labels_of_colors(image, path), False
     values = grey_values(image, path)
     check_labels(values, path)
-    return values
+    return values, True
 
 
 def grey_values(image: Image.Image, path: Path) -> np.ndarray:
