@@ -18,6 +18,7 @@ from davis_eval.scores import (
     statistics,
     summary,
 )
+from tests.davis_eval.naive import naive_edge, naive_scores
 
 
 def square(top: int, left: int, side: int, shape: tuple[int, int] = (60, 80)) -> np.ndarray:
@@ -53,18 +54,6 @@ def test_a_boundary_one_pixel_off_is_met_within_the_tolerance_and_missed_beyond_
     assert boundary_accuracy(*edges, radius=1) < 1.0
 
 
-def naive_edge(mask: np.ndarray) -> np.ndarray:
-    """A pixel is boundary if its right, lower or lower right one differs; borders repeat."""
-    rows, columns = mask.shape
-    out = np.zeros_like(mask)
-    for r in range(rows):
-        for c in range(columns):
-            right, down = min(c + 1, columns - 1), min(r + 1, rows - 1)
-            out[r, c] = mask[r, c] != mask[r, right] or mask[r, c] != mask[down, c]
-            out[r, c] |= mask[r, c] != mask[down, right]
-    return out
-
-
 @pytest.mark.parametrize("case", range(30))
 def test_edges_in_the_box_and_counts_within_the_radius_equal_loops(case):
     draw = np.random.default_rng(case)
@@ -84,6 +73,19 @@ def test_edges_in_the_box_and_counts_within_the_radius_equal_loops(case):
     columns = edges[0].shape[1] + radius
     pixels, others = (packed(found, columns) for found in edges)
     assert (pixels & dilated(others, columns, radius)).bit_count() == near
+
+
+@pytest.mark.parametrize("case", range(10))
+def test_every_object_of_a_frame_scores_as_the_definitions_say(case):
+    draw = np.random.default_rng(case)
+    truth, result = np.zeros((2, 30, 44), dtype=np.uint8)
+    for mask in (truth, result):
+        for label in (1, 4, 255):
+            top, left = draw.integers(0, 25), draw.integers(0, 38)
+            mask[top : top + draw.integers(1, 20), left : left + draw.integers(1, 20)] = label
+    expected = [naive_scores(truth == label, result == label) for label in (1, 4, 7)]
+    for ours, defined in zip(score_objects(truth, result, [1, 4, 7]), expected, strict=True):
+        assert ours == pytest.approx(defined, abs=1e-12)
 
 
 def test_objects_are_scored_apart_and_void_is_nobodys():
