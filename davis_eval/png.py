@@ -23,7 +23,8 @@ def plain_indices(content: bytes) -> np.ndarray | None:
     """
     if not content.startswith(SIGNATURE):
         return None
-    header, packed, at = b"", [], len(SIGNATURE)
+    header, at = b"", len(SIGNATURE)
+    packed: list[bytes] = []
     while at + 12 <= len(content):
         size, kind = struct.unpack_from(">I4s", content, at)
         chunk, end = content[at + 4 : at + 8 + size], at + 12 + size
