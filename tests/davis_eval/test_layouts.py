@@ -30,7 +30,7 @@ def sa_v(root: Path, num_masks: int = 3) -> Path:
     """Two videos: frames at four times the masks' rate, a whole and its part; list and all."""
     for name in ("a", "b"):
         whole = squares(9, 1)
-        part = [mask * (np.arange(96) % 50 < 25).astype(np.uint8) for mask in whole]
+        part = [mask * (np.arange(64) < 12)[:, None].astype(np.uint8) for mask in whole]
         frames(root / "JPEGImages_24fps" / name, whole)
         for folder, masks in (("000", whole), ("001", part)):
             for number in range(0, 4 * num_masks, 4):
