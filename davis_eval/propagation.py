@@ -207,7 +207,8 @@ def label_tile(
     if values.shape[1] > k:
         tied = (values[:, k] == values[:, k - 1]) & values[:, k].isfinite()  # (T,)
         if tied.any():
-            result[tied] = label_with_ties(target, near, labels, bias, kept[:, -1:], settings)[tied]
+            with_ties = label_with_ties(target, near, labels, bias, kept[:, -1:], settings)
+            result = torch.where(tied[:, None], with_ties, result)
     return result
 
 
