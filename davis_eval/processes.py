@@ -5,7 +5,8 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing import forkserver
+from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from typing import TypeVar
@@ -21,21 +22,39 @@ def num_cores() -> int:
 
 
 def prepare(module: str) -> None:
-    """Start the process that others are forked from, so that it imports ``module`` meanwhile.
+    """Start the process that others are forked from, unless it runs, and let it import ``module``.
 
     It is a new one, without what this process has imported or opened, so that forks of it are
     quick and safe.
     """
     multiprocessing.set_forkserver_preload(["__main__", module])
-    forkserver.ensure_running()
+    resource_tracker.ensure_running()  # which would end the block below when it begins
+    with uninterrupted():
+        forkserver.ensure_running()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C wait for the end of the block; processes that begin in it never hear of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def each_apart(
-    function: Callable[[str], Result], names: Iterable[str], workers: int
+    function: Callable[[str], Result], names: Iterable[str], workers: int, module: str
 ) -> Iterator[tuple[str, Result | None]]:
     """Call a function that can be pickled with each name, ``workers`` at a time.
 
     A single worker is this process.
+
+    Args:
+        function: What is called.
+        names: What it is called with.
+        workers: Processes at a time.
+        module: What the function needs; it is imported once for all processes.
 
     Yields:
         A name and its result, as they come; None where the process was killed.
@@ -43,6 +62,7 @@ def each_apart(
     if workers == 1:
         yield from ((name, function(name)) for name in names)
         return
+    prepare(module)
     context = multiprocessing.get_context("forkserver")
     waiting = deque(names)
     running: dict[Connection, tuple[str, ForkServerProcess]] = {}
@@ -51,9 +71,10 @@ def each_apart(
             while waiting and len(running) < workers:
                 result, target = context.Pipe(duplex=False)
                 process = context.Process(target=send, args=(target, function, waiting[0]))
-                process.start()
+                with uninterrupted():
+                    process.start()
+                    running[result] = waiting.popleft(), process
                 target.close()  # so that the child's end is the only one, and ends with it
-                running[result] = waiting.popleft(), process
             ready = wait(list(running))
             for result in [result for result in running if result in ready]:
                 name, process = running.pop(result)
@@ -67,7 +88,6 @@ def each_apart(
 def send(target: Connection, function: Callable[[str], Result], name: str) -> None:
     """What a process does."""
     end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is for the first process to answer
     target.send(function(name))
 
 

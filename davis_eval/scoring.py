@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from davis_eval.protocols import Scorer
     from davis_eval.scores import ObjectScores
 
+NEEDED = "davis_eval.protocols"
 KILLED = "the process was killed, perhaps for lack of memory; try fewer --workers"
 
 
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> list[str]:
     """Score a folder of masks; returns the names of the sequences that failed."""
     workers = args.workers or num_cores()
     if workers > 1:
-        prepare("davis_eval.protocols")  # while this process imports it as well
+        prepare(NEEDED)  # which takes as long as the imports below, and goes on beside them
     from davis_eval.protocols import PROTOCOLS, score_tracks
 
     if args.truth is None:
@@ -58,7 +59,7 @@ def score_each(
     Printed are what is wrong, and how many sequences have no truth.
     """
     work = partial(score_one, score, truth, results)
-    outcomes = dict(each_apart(work, names, min(workers, len(names))))
+    outcomes = dict(each_apart(work, names, min(workers, len(names)), NEEDED))
     scores: dict[str, ObjectScores] = {}
     failures, without = [], 0
     for name in names:

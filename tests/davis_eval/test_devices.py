@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
-from davis_eval import propagation
+from davis_eval import features, propagation
 from davis_eval.features import extract
 from davis_eval.propagation import hard_mask, propagate
 from davis_eval.settings import Propagation, Reading
@@ -22,7 +22,7 @@ from selfpatch import build_trunk
 class InTurn(ThreadPoolExecutor):
     """Works in the thread that calls it, the only one whose new tensors are fake."""
 
-    def map(self, function: Any, *iterables: Any, **_: Any) -> Iterator[Any]:
+    def map(self, function: Any, *iterables: Any, **_: Any) -> Iterator[Any]:  # type: ignore[override]
         return map(function, *iterables)
 
 
@@ -40,7 +40,8 @@ class Answer(TorchFunctionMode):
 
 @pytest.fixture
 def mode(monkeypatch) -> Iterator[FakeTensorMode]:
-    """A mode for fake tensors; tiles are labelled in this thread."""
+    """A mode for fake tensors; frames are loaded and tiles labelled in this thread."""
+    monkeypatch.setattr(features, "ahead", map)
     monkeypatch.setattr(propagation, "tile_threads", lambda device: InTurn(1))
     propagation.window_bias.cache_clear()
     yield FakeTensorMode()
@@ -76,11 +77,11 @@ def test_features_propagation_and_mask_stay_on_the_gpu(trunk, ties, mode, tmp_pa
     with mode:
         on_gpu(model, mode)
     tokens = "final-norm" if trunk == "vit_tiny" else "last-block"
-    features = extract(model, paths, Reading(tokens=tokens, short_side=96))
+    maps = extract(model, paths, Reading(tokens=tokens, short_side=96))
     with mode, Answer(ties):
         first = torch.zeros(3, 6, 8, device="cuda")
         later = {2: torch.full((3, 6, 8), -1.0, device="cuda")}
-        found = list(propagate(features, first, Propagation(context_frames=1), later))
+        found = list(propagate(maps, first, Propagation(context_frames=1), later))
         masks = [hard_mask(soft, 16) for soft in found]
     assert [soft.device.type for soft in found] == ["cuda"] * 3
     assert [(mask.device.type, tuple(mask.shape)) for mask in masks] == [("cuda", (96, 128))] * 3
