@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -10,25 +11,30 @@ from davis_eval.processes import each_apart, uninterrupted
 
 
 def work(name: str) -> str:
-    """The name in capitals, but ``die`` kills its process and ``wait`` takes longer."""
+    """The name in capitals; ``die`` kills its process, ``wait`` waits for a file of ``make``."""
     if name == "die":
         os.kill(os.getpid(), signal.SIGKILL)
-    if name == "wait":
-        time.sleep(0.3)
+    action, _, path = name.partition(" ")
+    if action == "make":
+        Path(path).touch()
+    while action == "wait" and not Path(path).exists():
+        time.sleep(0.01)
     if name == "signal":
         os.kill(os.getpid(), signal.SIGINT)
     return name.upper()
 
 
 def test_each_name_has_its_result_and_a_killed_process_none():
-    names = ["wait", "die", "a", "b", "die2"]
-    expected = {"wait": "WAIT", "die": None, "a": "A", "b": "B", "die2": "DIE2"}
+    expected = {"a": "A", "die": None, "b": "B", "c": "C"}
     for workers in (2, 5):
-        assert dict(each_apart(work, names, workers, "zlib")) == expected
+        assert dict(each_apart(work, expected, workers, "zlib")) == expected
 
 
-def test_whoever_is_done_first_comes_first():
-    assert [name for name, _ in each_apart(work, ["wait", "a", "b"], 2, "zlib")][-1] == "wait"
+def test_several_are_at_work_at_once_and_whoever_is_done_first_comes_first(tmp_path):
+    names = [f"wait {tmp_path}/x", "a", f"make {tmp_path}/x"]
+    order = [name for name, _ in each_apart(work, names, 2, "zlib")]
+    assert order.index("a") < order.index(names[0])
+    assert len(order) == 3
 
 
 def test_a_single_worker_is_this_process():
