@@ -39,13 +39,14 @@ def check_davis(root: Path) -> Findings:
 
 
 def _sequence(sequence: Sequence) -> Findings:
-    if (masks := len(sequence.masks)) != (frames := len(sequence.frames)):
+    files = sequence.masks[0].files
+    if len(files) != (frames := len(sequence.frames)):
         yield error(
-            f"{sequence.name} has {frames} frames and {masks} masks; scoring needs one for each,"
-            " fetch the sequence again"
+            f"{sequence.name} has {frames} frames and {len(files)} masks; scoring needs one for"
+            " each, fetch the sequence again"
         )
     yield from undecodable(sample(sequence.frames, 3))
-    for path in sample(sequence.masks, 3):
+    for path in sample(files, 3):
         labels = read_mask(path)
         frame = sequence.frames[0].with_name(f"{path.stem}{sequence.frames[0].suffix}")
         if labels.shape != size_of(frame):
@@ -53,5 +54,5 @@ def _sequence(sequence: Sequence) -> Findings:
                 f"{path} is {labels.shape[0]}x{labels.shape[1]}, not its frame's size; fetch the"
                 " 480p version of both"
             )
-        if path == sequence.masks[0] and not objects(labels):
+        if path == files[0] and not objects(labels):
             yield error(f"{path} shows no object; the first mask starts the propagation")

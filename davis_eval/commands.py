@@ -13,7 +13,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from davis_eval.settings import DTYPES, LAYOUTS, PROTOCOLS, TOKENS, Propagation, Reading, Settings
+from davis_eval.sequences import LAYOUTS
+from davis_eval.settings import DTYPES, PROTOCOLS, TOKENS, Propagation, Reading, Settings
 from selfpatch.commands.parser import positive
 from selfpatch.errors import InputError
 
@@ -68,13 +69,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=positive, default=1, help="videos at a time")
     command.add_argument("--overwrite", action="store_true", help="also redo finished sequences")
     add_settings(command)
+    keep_small(command)
 
-    command = add("score", "score a folder of masks", davis)
+    command = add("score", "score a folder of masks")
+    truth = command.add_mutually_exclusive_group(required=True)
+    truth.add_argument("--davis", type=Path, help="DAVIS's folder of videos and masks")
+    truth.add_argument("--truth", type=Path, help="another folder of true masks, one per video")
     command.add_argument("--results", type=Path, required=True, help="a folder per sequence")
     command.add_argument("--json", type=Path, required=True, help="file to write; CSVs beside it")
     command.add_argument(
         "--protocol", choices=PROTOCOLS, default="semi-supervised", help="of DAVIS"
     )
+    command.add_argument("--workers", type=positive, help="videos at a time; as many as cores")
 
     command = add("show", "draw masks over the videos", davis)
     command.add_argument("--results", type=Path, nargs="+", required=True, help="side by side")
@@ -92,6 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command.add_argument("--json", type=Path, required=True, help="file to write")
     command.add_argument("--sequences", nargs="+", help="some of those that the folder lists")
     add_settings(command, several=True)
+    keep_small(command)
 
 
 def add_settings(
@@ -114,10 +121,17 @@ def add_settings(
     add("--temperature", float, propagation.temperature, "of their softmax")
 
 
+def keep_small(parser: argparse.ArgumentParser) -> None:
+    """Add the option for objects smaller than a patch."""
+    text = "follow objects that win no patch by the one they overlap most"
+    parser.add_argument("--keep-small", action="store_true", help=text)
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings of a command line."""
     return Settings(
         Propagation(args.context_frames, args.radius, args.top_k, args.temperature),
         Reading(args.layer, args.tokens, args.short_side),
         args.dtype,
+        getattr(args, "keep_small", False),  # joints are never too small
     )

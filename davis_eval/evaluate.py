@@ -7,9 +7,11 @@ from dataclasses import asdict
 
 from davis_eval.commands import settings_of
 from davis_eval.features import resolved_settings
-from davis_eval.scores import score
+from davis_eval.processes import num_cores
+from davis_eval.protocols import score_tracks
+from davis_eval.scores import score_sequence
 from davis_eval.scoring import report, score_each
-from davis_eval.sequences import READERS
+from davis_eval.sequences import LAYOUTS, video_names
 from davis_eval.workers import Job, Worker, segment_all
 from selfpatch.atomic import one_run_in
 from selfpatch.backbones.file import BackboneInfo
@@ -19,7 +21,7 @@ from selfpatch.results.file import TASKS, described_data, write_result
 
 def run(args: argparse.Namespace) -> list[str]:
     """Segment and score every sequence; returns the names of those that failed."""
-    names = READERS[args.layout][0](args.davis)
+    names = video_names(args.davis, LAYOUTS[args.layout])
     device = args.device or available_device()
     backbone, info = load_backbone(args.weights, device)
     settings = resolved_settings(settings_of(args), backbone)
@@ -39,9 +41,6 @@ def run(args: argparse.Namespace) -> list[str]:
         return []
     with one_run_in(args.out):
         failures, seconds = segmented(job, names, Worker(job, backbone, info))
-        if args.layout != "davis":
-            print(f"\nmasks: {args.out} (this layout has no truth to score them with)")
-            return failures
         finished = [name for name in names if name not in failures]
         return failures + scored(job, finished, info, seconds / 3600)
 
@@ -58,21 +57,28 @@ def segmented(job: Job, names: Sequence[str], worker: Worker) -> tuple[list[str]
             print(f"{outcome.name:<20} finished before")
         elif job.workers > 1:
             print(f"{outcome.name:<20} done")
+        if outcome.too_small:
+            print(
+                f"{outcome.name:<20} too small for a patch of their own, and not followed: objects"
+                f" {', '.join(outcome.too_small)}; --keep-small gives each one",
+                file=sys.stderr,
+            )
     return failures, seconds
 
 
 def scored(job: Job, names: Sequence[str], info: BackboneInfo, hours: float) -> list[str]:
     """Score, print, write the results file; the names of those that could not be scored."""
-    scores, failures = score_each(job.folder, job.out, names, score)
+    score = score_sequence if job.layout == "davis" else score_tracks
+    truth = job.folder / LAYOUTS[job.layout].masks
+    scores, failures = score_each(score, truth, job.out, names, num_cores())
     if scores:
         result = report(scores, job.out / "scores.json")
-        known = [name for name in names if name not in failures]
         write_result(
             job.out / "results.json",
-            task="davis2017",
+            task="davis2017" if job.layout == "davis" else job.layout,
             metrics={name: 100 * result[name] for name in TASKS["davis2017"]},
             config="davis_eval",
-            dataset=described_data(str(job.folder), known, "sequences"),
+            dataset=described_data(str(job.folder), [*result["per_sequence"]], "sequences"),
             backbone=info,
             hours=hours,
             settings=asdict(job.settings),

@@ -1,15 +1,16 @@
 """Frames -> features: the trunk's tokens, each frame's once."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from davis_eval.sequences import read_frame
+from davis_eval.frames import read_frame
 from davis_eval.settings import Reading, Settings
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import Trunk
@@ -84,6 +85,18 @@ def load_frame(path: Path, trunk: Trunk, short_side: int = 480, multiple: int = 
     return (resized / 255 - shift) / scale
 
 
+def ahead(load: Callable[[int], Tensor], numbers: Iterable[int]) -> Iterator[Tensor]:
+    """Load one after the other, each in a thread while the one before is in use."""
+    with ThreadPoolExecutor(1, "load", torch.set_num_threads, (1,)) as thread:
+        loading: deque[Future[Tensor]] = deque()
+        for number in numbers:
+            loading.append(thread.submit(load, number))
+            if len(loading) == 2:
+                yield loading.popleft().result()
+        while loading:
+            yield loading.popleft().result()
+
+
 @torch.inference_mode()
 def extract(
     trunk: Trunk,
@@ -107,10 +120,13 @@ def extract(
     device = next(trunk.parameters()).device
     reading = resolved(reading, trunk)
     multiple = stride(trunk, reading)
-    remaining = iter(frames)
-    while batch := list(islice(remaining, batch_size)):
-        loaded = [load_frame(path, trunk, reading.short_side, multiple) for path in batch]
-        images = torch.stack(loaded).to(device)
+
+    def load(start: int) -> Tensor:
+        batch = frames[start : start + batch_size]
+        return torch.stack([load_frame(p, trunk, reading.short_side, multiple) for p in batch])
+
+    for images in ahead(load, range(0, len(frames), batch_size)):
+        images = images.to(device)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
             features = feature_maps(trunk, images, reading)
         yield from features.float()

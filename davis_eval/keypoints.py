@@ -13,9 +13,10 @@ from torch import Tensor
 
 from davis_eval.commands import settings_of
 from davis_eval.features import extract, network_size, resolved, resolved_settings, stride
+from davis_eval.frames import read_frame
 from davis_eval.matlab import read_array
 from davis_eval.propagation import propagate
-from davis_eval.sequences import check_names, files_in_order, read_frame, read_list
+from davis_eval.sequences import check_names, files_in_order, read_list
 from davis_eval.settings import Settings
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.loading import load_backbone

@@ -1,12 +1,13 @@
 """Mask files -> labels, whatever the mode of the file; labels -> mask files."""
 
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import maximum_filter, minimum_filter
 
+from davis_eval.png import plain_indices
 from selfpatch.atomic import atomic_write
 from selfpatch.data.images import read_stored
 from selfpatch.errors import InputError
@@ -32,18 +33,39 @@ def read_mask(path: Path) -> np.ndarray:
     Raises:
         InputError: The file is missing or truncated, or its values are no labels.
     """
-    image = read_stored(path)
-    if image.mode == "P":
-        return np.asarray(image)
-    if image.mode == "1":
-        return np.asarray(image).astype(np.uint8)
-    if image.mode not in GREY:
-        return labels_of_colors(image, path)
-    values = grey_values(image, path)
-    check_labels(values, path)
-    if is_binary(values) and is_one_object(path.parent, path.parent.stat().st_mtime_ns):
+    values, grey = read_values(path)
+    binary = grey and is_binary(values)
+    if binary and is_one_object(path.parent, path.parent.stat().st_mtime_ns):
         return (values == VOID).astype(np.uint8)
     return values
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """One mask as uint8 (H, W) as it is stored: 255 is an object like any other.
+
+    Errors are those of :func:`read_mask`.
+    """
+    return read_values(path)[0]
+
+
+def read_values(path: Path) -> tuple[np.ndarray, bool]:
+    """The values of a file, uint8 (H, W), and whether they are greys; errors as above."""
+    try:
+        plain = plain_indices(path.read_bytes())
+    except OSError:
+        plain = None  # what is wrong is said below
+    if plain is not None:
+        return plain, False
+    image = read_stored(path)
+    if image.mode == "P":
+        return np.asarray(image), False
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8), False
+    if image.mode not in GREY:
+        return labels_of_colors(image, path), False
+    values = grey_values(image, path)
+    check_labels(values, path)
+    return values, True
 
 
 def grey_values(image: Image.Image, path: Path) -> np.ndarray:
@@ -90,14 +112,23 @@ def check_labels(values: np.ndarray, path: Path) -> None:
     a soft edge most have none.
     """
     found = objects(values)
-    inside = minimum_filter(values, 3) == maximum_filter(values, 3)
-    with_inside = set(np.unique(values[inside]).tolist())
+    with_inside = set(occurring(values[inside(values)]))
     thin = [label for label in found if label not in with_inside]
     if len(found) > MOST_OBJECTS or (len(thin) > 3 and 2 * len(thin) > len(found)):
         raise InputError(
             f"{path} holds {len(found)} grey values, which are soft edges or a picture and no"
             " labels; threshold it to 0 and 255, or save one label per object"
         )
+
+
+def inside(values: np.ndarray) -> np.ndarray:
+    """Which places (H, W) equal all of their neighbours; those at the border have fewer."""
+    rows, columns = values.shape
+    padded = np.pad(values, 1, mode="edge")
+    found = np.ones_like(values, dtype=bool)
+    for down, right in product(range(3), repeat=2):
+        found &= padded[down : down + rows, right : right + columns] == values
+    return found
 
 
 def labels_of_colors(image: Image.Image, path: Path) -> np.ndarray:
@@ -116,7 +147,14 @@ def labels_of_colors(image: Image.Image, path: Path) -> np.ndarray:
 
 def objects(labels: np.ndarray) -> list[int]:
     """The objects' labels that occur, in order; they may have gaps."""
-    return [label for label in np.unique(labels).tolist() if label not in (0, VOID)]
+    return [label for label in occurring(labels) if label not in (0, VOID)]
+
+
+def occurring(labels: np.ndarray) -> list[int]:
+    """All labels that occur, in order: those of an image's first pixel and where they change."""
+    row = labels.ravel()
+    changed = np.unique(row[1:][row[1:] != row[:-1]]).tolist()
+    return sorted({*row[:1].tolist(), *changed})
 
 
 def visible(labels: np.ndarray) -> np.ndarray:

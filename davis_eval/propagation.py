@@ -62,9 +62,10 @@ def propagate(
 
     Args:
         features: Features (rows, columns, D) of each frame, in order, the first frame's included.
-        first: (num_labels, rows, columns), one-hot, background first.
+        first: (num_labels, rows, columns), one-hot, background first; of several such, one after
+            the other, each goes its own way.
         settings: Settings, see :class:`Propagation`.
-        later: Number of a frame, counted from 0 -> what is new in it: one-hot like ``first``, zero
+        later: Number of a frame, counted from 0 -> what is new in it: like ``first``, but -1
             wherever nothing new is seen. Such a frame stays in the context as the first one does.
 
     Yields:
@@ -80,7 +81,7 @@ def propagate(
         soft = label_frame(target, sources, torch.stack(labels), settings, pool)
         if later and number in later:
             new = later[number].permute(1, 2, 0)
-            soft = torch.where(new.any(-1, keepdim=True), new, soft)
+            soft = torch.where(new < 0, soft, new)
             anchors.append((target, soft))
         recent.append((target, soft))
         yield soft.permute(2, 0, 1)
@@ -206,7 +207,8 @@ def label_tile(
     if values.shape[1] > k:
         tied = (values[:, k] == values[:, k - 1]) & values[:, k].isfinite()  # (T,)
         if tied.any():
-            result[tied] = label_with_ties(target, near, labels, bias, kept[:, -1:], settings)[tied]
+            with_ties = label_with_ties(target, near, labels, bias, kept[:, -1:], settings)
+            result = torch.where(tied[:, None], with_ties, result)
     return result
 
 

@@ -1,126 +1,181 @@
-"""The other protocols of DAVIS: one object per video (2016), and proposals without a first mask."""
+"""True and resulting masks of a video -> its objects' scores, by the protocol that is asked for.
 
+DAVIS-2017's own is :func:`davis_eval.scores.score_sequence`.
+"""
+
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from davis_eval.masks import VOID, objects, read_mask, visible
+from davis_eval.masks import VOID, objects, occurring, read_ids, read_mask, visible
 from davis_eval.scores import (
     ObjectScores,
-    boundary_accuracy,
-    bounding_box,
-    edge,
-    region_similarity,
-    score,
+    check_size,
+    counted,
+    object_scores,
+    score_mask,
     score_objects,
     score_pairs,
-    statistics,
+    score_sequence,
     tolerance,
 )
-from davis_eval.sequences import find_masks
+from davis_eval.sequences import MASKS, files_in_order, find_masks
 from selfpatch.errors import InputError
 
 MAX_PROPOSALS = 20
 """Objects that a result of the unsupervised protocol may hold."""
 
 
-def score_single_object(
-    davis: Path, results: Path, names: Sequence[str]
-) -> dict[str, ObjectScores]:
+def score_single_object(truth: Path, results: Path, name: str) -> dict[str, ObjectScores]:
     """DAVIS-2016: all objects of a video are one, in truth and result.
 
-    Like the other protocols, raises InputError where a file is missing or does not fit.
+    Arguments, result and errors are those of :func:`davis_eval.scores.score_sequence`.
     """
 
-    def score_frame(truth: Path, result: Path) -> list[tuple[float, float]]:
-        expected, found = visible(read_mask(truth)) > 0, visible(read_mask(result)) > 0
-        check_size(truth, expected, result, found)
-        return list(score_objects(expected.astype(np.uint8), found.astype(np.uint8), [1]))
+    def score_frame(true: Path, result: Path) -> list[tuple[float, float]]:
+        expected, found = visible(read_mask(true)) > 0, visible(read_mask(result)) > 0
+        check_size(true, expected, result, found)
+        return [score_mask(expected, found, tolerance(expected.shape))]
 
-    scores = {}
-    for name in names:
-        truth = find_masks(davis, name)[1:-1]
-        if not truth:
-            raise InputError(f"{name} has fewer than 3 masks; scoring takes at least 3")
-        (scores[f"{name}_1"],) = score_pairs(truth, results / name, score_frame)
-    return scores
+    files = files_in_order(truth / name, MASKS)
+    if len(files) == 1:
+        return {}
+    return {f"{name}_1": score_pairs(counted(files), results / name, score_frame)[0]}
 
 
-def score_unsupervised(davis: Path, results: Path, names: Sequence[str]) -> dict[str, ObjectScores]:
+def score_unsupervised(truth: Path, results: Path, name: str) -> dict[str, ObjectScores]:
     """DAVIS-2019: proposals over all frames, assigned to objects so that the mean J&F is best.
 
     Void pixels count neither as object nor as background.
 
     Raises:
-        InputError: A file is missing or does not fit, or a video has more than 20 proposals.
+        InputError: A file is missing or does not fit, or the video has more than 20 proposals.
     """
-    scores = {}
-    for name in names:
-        for label, scored in score_proposals(davis, results / name, name).items():
-            scores[f"{name}_{label}"] = scored
-    return scores
-
-
-def score_proposals(davis: Path, result: Path, name: str) -> dict[int, ObjectScores]:
-    """Score each object of one video, by its label, against the proposal it is assigned."""
-    truth = find_masks(davis, name, annotations="Annotations_unsupervised")
-    results = [result / f"{path.stem}.png" for path in truth]
-    found = [read_mask(path) for path in results]
-    expected = [read_mask(path) for path in truth]
-    for path, true, answer, proposed in zip(truth, expected, results, found, strict=True):
+    files = files_in_order(truth / name, MASKS)
+    answers = [results / name / f"{path.stem}.png" for path in files]
+    found = [read_mask(path) for path in answers]
+    expected = [read_mask(path) for path in files]
+    for path, true, answer, proposed in zip(files, expected, answers, found, strict=True):
         check_size(path, true, answer, proposed)
-    from scipy.optimize import linear_sum_assignment  # which takes longer to import than to score
-
     labels = objects(expected[0])
     if not labels:
-        raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
+        raise InputError(f"{files[0]} shows no object; there is nothing to score in {name}")
     proposals = sorted(set().union(*(objects(mask) for mask in found)))
     if len(proposals) > MAX_PROPOSALS:
-        raise InputError(f"{result} holds {len(proposals)} proposals; {MAX_PROPOSALS} are allowed")
+        raise InputError(
+            f"{results / name} holds {len(proposals)} proposals; {MAX_PROPOSALS} are allowed"
+        )
+    scored = assigned(expected, found, labels, proposals)
+    return {f"{name}_{label}": scores for label, scores in scored.items()}
+
+
+def assigned(
+    expected: Sequence[np.ndarray],
+    found: Sequence[np.ndarray],
+    labels: Sequence[int],
+    proposals: Sequence[int],
+) -> dict[int, ObjectScores]:
+    """Label -> scores of the object with the proposal that it is assigned."""
+    from scipy.optimize import linear_sum_assignment  # which takes longer to import than to score
+
     nothing = [-1] * (len(labels) - len(proposals))  # for objects that nobody proposed
-
-    def score_frame(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        return np.array([
-            [score_pair(pair[0] == k, pair[1] == p, pair[0] == VOID) for p in proposals + nothing]
+    values = np.array([
+        [
+            [score_pair(true == k, mask == p, true == VOID) for p in [*proposals, *nothing]]
             for k in labels
-        ])  # fmt: skip
-
-    with ThreadPoolExecutor() as pool:
-        frames = list(pool.map(score_frame, zip(expected, found, strict=True)))
-    values = np.stack(frames)  # (frames, objects, proposals, 2)
+        ]
+        for true, mask in zip(expected, found, strict=True)
+    ])  # (frames, objects, proposals, 2)  # fmt: skip
     rows, columns = linear_sum_assignment(values.mean((0, 3)), maximize=True)
-    return {
-        labels[k]: ObjectScores(*(statistics(values[:, k, p, measure]) for measure in (0, 1)))
-        for k, p in zip(rows, columns, strict=True)
-    }
+    return {labels[k]: object_scores(values[:, k, p]) for k, p in zip(rows, columns, strict=True)}
 
 
 def score_pair(true: np.ndarray, found: np.ndarray, void: np.ndarray) -> tuple[float, float]:
     """J and F of two masks (H, W), void pixels taken out of both."""
-    found = found & ~void
-    box = bounding_box(true | found)
-    if box is None:
-        return 1.0, 1.0
-    edges = (edge(true, box), edge(found, box))
-    return region_similarity(true[box], found[box]), boundary_accuracy(
-        *edges, tolerance(true.shape)
-    )
+    return score_mask(true, found & ~void, tolerance(true.shape))
 
 
-def check_size(truth: Path, expected: np.ndarray, result: Path, found: np.ndarray) -> None:
-    """Refuse a mask of another size than the true one."""
-    if found.shape != expected.shape:
-        (height, width), (rows, columns) = found.shape, expected.shape
-        raise InputError(f"{result} is {width}x{height}, but {truth} is {columns}x{rows}")
+def score_tracks(truth: Path, results: Path, name: str) -> dict[str, ObjectScores]:
+    """Other data sets' masks, as vos-benchmark scores them, and SAM 2's evaluator those of SA-V.
+
+    Objects may have any label up to 255 and appear late: each counts from the first frame on that
+    shows it in truth or result. A video's, or with a folder per object an object's, first and last
+    true mask do not count; frames without a true mask do not either.
+
+    Arguments, result and errors are those of :func:`davis_eval.scores.score_sequence`.
+    """
+    scores = {}
+    for object_name, files in find_masks(truth / name).items():
+        if has_truth(files):
+            scored = score_labels(files, results / name / object_name, bool(object_name))
+            for label, of in scored.items():
+                scores[f"{name}_{object_name or label}"] = of
+    return scores
 
 
-Scorer = Callable[[Path, Path, Sequence[str]], dict[str, ObjectScores]]
+def has_truth(files: Sequence[Path]) -> bool:
+    """Whether some mask shows no object for the first time: it is there to be compared with."""
+    seen: set[int] = set()
+    for path in files:
+        labels = set(objects(read_mask(path)))
+        if labels <= seen:
+            return True
+        seen |= labels
+    return False
 
-SCORERS: dict[str, tuple[str, Scorer]] = {
-    "semi-supervised": ("2017", score),
-    "single-object": ("2016", score_single_object),
-    "unsupervised": ("2019", score_unsupervised),
+
+def score_labels(files: Sequence[Path], results: Path, one_object: bool) -> dict[int, ObjectScores]:
+    """Score each object that the masks in ``files`` show, by its label.
+
+    Args:
+        files: True masks.
+        results: Folder of the resulting ones.
+        one_object: Whether all labels are one object.
+    """
+    values: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    known: set[int] = set()
+    for path in counted(files):
+        answer = results / path.name
+        true, found = read_ids(path), read_ids(answer)
+        check_size(path, true, answer, found)
+        if one_object:
+            true, found = (true > 0).astype(np.uint8), (found > 0).astype(np.uint8)
+        shown = set(occurring(true)) - {0}
+        known |= shown
+        labels = sorted({*values, *shown, *occurring(found)} - {0})
+        for label, scored in zip(labels, score_objects(true, found, labels), strict=True):
+            values[label].append(scored)
+    check_known(set(values) - known, files, results)
+    if not known:
+        raise InputError(f"{files[0].parent} shows no object between its first and last mask")
+    return {label: object_scores(np.array(values[label])) for label in sorted(known)}
+
+
+def check_known(labels: set[int], files: Sequence[Path], results: Path) -> None:
+    """Refuse results with objects that no true mask shows; first and last one may."""
+    further = labels.difference(*(occurring(read_ids(files[at])) for at in (0, -1)))
+    if further:
+        raise InputError(f"{results} holds object {max(further)}, but {files[0].parent} does not")
+
+
+Scorer = Callable[[Path, Path, str], dict[str, ObjectScores]]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How DAVIS scores: year of its list of videos, folder of true masks, scorer of a video."""
+
+    year: str
+    truth: str
+    score: Scorer
+
+
+PROTOCOLS = {
+    "semi-supervised": Protocol("2017", "Annotations/480p", score_sequence),
+    "single-object": Protocol("2016", "Annotations/480p", score_single_object),
+    "unsupervised": Protocol("2019", "Annotations_unsupervised/480p", score_unsupervised),
 }
-"""Year of the list of videos, and what scores them, by protocol."""
+"""DAVIS's protocols, by the names of :data:`davis_eval.settings.PROTOCOLS`."""

@@ -3,17 +3,15 @@
 import csv
 import json
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from davis_eval.masks import objects, read_mask, visible
-from davis_eval.sequences import find_masks
+from davis_eval.masks import objects, occurring, read_mask
+from davis_eval.sequences import LAYOUTS, MASKS, files_in_order
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
 
@@ -58,26 +56,42 @@ def score(davis: Path, results: Path, names: Sequence[str]) -> dict[str, ObjectS
     Raises:
         InputError: A file is missing, unreadable or does not fit the truth.
     """
-    scores = {}
+    scores: dict[str, ObjectScores] = {}
     for name in names:
-        for label, scored in score_sequence(davis, results, name).items():
-            scores[f"{name}_{label}"] = scored
+        scores |= score_sequence(davis / LAYOUTS["davis"].masks, results, name)
     return scores
 
 
-def score_sequence(davis: Path, results: Path, name: str) -> dict[int, ObjectScores]:
-    """Score each object of the first mask, by its label; first and last frame do not count."""
-    truth = find_masks(davis, name)
-    labels = objects(read_mask(truth[0]))
+def score_sequence(truth: Path, results: Path, name: str) -> dict[str, ObjectScores]:
+    """Score each object of the first mask; first and last frame do not count.
+
+    Args:
+        truth: Folder with a folder of true masks per sequence.
+        results: The same of results.
+        name: The sequence.
+
+    Returns:
+        Like :func:`score`; nothing where the first mask is the only one.
+    """
+    files = files_in_order(truth / name, MASKS)
+    if len(files) == 1:
+        return {}
+    labels = objects(read_mask(files[0]))
     if not labels:
-        raise InputError(f"{truth[0]} shows no object; there is nothing to score in {name}")
-    if len(truth) < 3:
-        raise InputError(f"{truth[0].parent} holds {len(truth)} masks; scoring takes at least 3")
+        raise InputError(f"{files[0]} shows no object; there is nothing to score in {name}")
 
     def score_frame(true: Path, found: Path) -> list[tuple[float, float]]:
         return list(score_objects(*read_pair(true, found, labels), labels))
 
-    return dict(zip(labels, score_pairs(truth[1:-1], results / name, score_frame), strict=True))
+    scored = score_pairs(counted(files), results / name, score_frame)
+    return {f"{name}_{label}": scores for label, scores in zip(labels, scored, strict=True)}
+
+
+def counted(files: Sequence[Path]) -> Sequence[Path]:
+    """The masks that count: all but the first and the last; raises InputError if none is left."""
+    if len(files) < 3:
+        raise InputError(f"{files[0].parent} holds {len(files)} masks; scoring takes at least 3")
+    return files[1:-1]
 
 
 def score_pairs(
@@ -86,13 +100,14 @@ def score_pairs(
     score_frame: Callable[[Path, Path], list[tuple[float, float]]],
 ) -> list[ObjectScores]:
     """Score each object over the frames of ``truth``, whose results lie in ``results``."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        scored = pool.map(lambda path: score_frame(path, results / f"{path.stem}.png"), truth)
-        values = np.array(list(scored))  # (frames, objects, 2)
-    return [
-        ObjectScores(statistics(values[:, k, 0]), statistics(values[:, k, 1]))
-        for k in range(values.shape[1])
-    ]
+    scored = [score_frame(path, results / f"{path.stem}.png") for path in truth]
+    values = np.array(scored)  # (frames, objects, 2)
+    return [object_scores(values[:, k]) for k in range(values.shape[1])]
+
+
+def object_scores(values: np.ndarray) -> ObjectScores:
+    """The scores of an object from its J and F in each frame (frames, 2)."""
+    return ObjectScores(statistics(values[:, 0]), statistics(values[:, 1]))
 
 
 def read_pair(truth: Path, result: Path, labels: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
@@ -102,11 +117,9 @@ def read_pair(truth: Path, result: Path, labels: Sequence[int]) -> tuple[np.ndar
         InputError: The result is missing, of another size, or holds an object that the sequence
             does not have.
     """
-    expected, found = visible(read_mask(truth)), read_mask(result)
-    if found.shape != expected.shape:
-        (height, width), (rows, columns) = found.shape, expected.shape
-        raise InputError(f"{result} is {width}x{height}, but {truth} is {columns}x{rows}")
-    more = set(np.unique(found).tolist()) - {0, *labels}
+    expected, found = read_mask(truth), read_mask(result)
+    check_size(truth, expected, result, found)
+    more = set(occurring(found)) - {0, *labels}
     if more:
         raise InputError(
             f"{result} holds object {max(more)}, but the sequence has"
@@ -115,23 +128,32 @@ def read_pair(truth: Path, result: Path, labels: Sequence[int]) -> tuple[np.ndar
     return expected, found
 
 
+def check_size(truth: Path, expected: np.ndarray, result: Path, found: np.ndarray) -> None:
+    """Refuse a mask of another size than the true one."""
+    if found.shape != expected.shape:
+        (height, width), (rows, columns) = found.shape, expected.shape
+        raise InputError(f"{result} is {width}x{height}, but {truth} is {columns}x{rows}")
+
+
 def score_objects(
     truth: np.ndarray, result: np.ndarray, labels: Sequence[int]
 ) -> Iterator[tuple[float, float]]:
     """J and F of each object in one frame; both masks are uint8 labels (H, W)."""
     radius = tolerance(truth.shape)
+    shown = bounding_box(truth | result) or (slice(0), slice(0))
+    truth, result = truth[shown], result[shown]
     for label in labels:
-        true, found = truth == label, result == label
-        box = bounding_box(true | found)
-        if box is None:  # seen in neither: they agree
-            yield 1.0, 1.0
-            continue
-        # Nothing outside the box and one pixel around it has a boundary.
-        true_edge, found_edge = (edge(mask, box) for mask in (true, found))
-        yield (
-            region_similarity(true[box], found[box]),
-            boundary_accuracy(true_edge, found_edge, radius),
-        )
+        yield score_mask(truth == label, result == label, radius)
+
+
+def score_mask(true: np.ndarray, found: np.ndarray, radius: int) -> tuple[float, float]:
+    """J and F of one object's true and resulting mask, both boolean (H, W)."""
+    box = bounding_box(true | found)
+    if box is None:  # seen in neither: they agree
+        return 1.0, 1.0
+    # Nothing outside the box, which has one pixel more than the object, has a boundary.
+    true, found = true[box], found[box]
+    return region_similarity(true, found), boundary_accuracy(edge(true), edge(found), radius)
 
 
 def tolerance(shape: tuple[int, ...]) -> int:
@@ -156,46 +178,58 @@ def region_similarity(true: np.ndarray, found: np.ndarray) -> float:
     return float(np.count_nonzero(true & found) / np.count_nonzero(true | found))
 
 
-def edge(mask: np.ndarray, box: tuple[slice, slice]) -> np.ndarray:
-    """The boundary of ``mask`` within ``box``: pixels unlike the next to the right or below.
+def edge(mask: np.ndarray) -> np.ndarray:
+    """The boundary of a mask (H, W): pixels unlike the next to the right, below, or both.
 
     Pixels beyond the image are like those at its border, as in the official evaluation.
     """
-    inside = np.pad(mask[box], ((0, 1), (0, 1)), mode="edge")
-    here = inside[:-1, :-1]
-    return (here != inside[:-1, 1:]) | (here != inside[1:, :-1]) | (here != inside[1:, 1:])
+    found = np.zeros_like(mask)
+    found[:, :-1] = mask[:, :-1] != mask[:, 1:]
+    found[:-1] |= mask[:-1] != mask[1:]
+    found[:-1, :-1] |= mask[:-1, :-1] != mask[1:, 1:]
+    return found
 
 
 def boundary_accuracy(true_edge: np.ndarray, found_edge: np.ndarray, radius: int) -> float:
     """F: harmonic mean of precision and recall of the boundary pixels, up to ``radius`` pixels."""
-    num_true, num_found = np.count_nonzero(true_edge), np.count_nonzero(found_edge)
-    if num_true == 0 or num_found == 0:
+    columns = true_edge.shape[1] + radius
+    true, found = packed(true_edge, columns), packed(found_edge, columns)
+    if not true or not found:
         # A boundary that is not there is precise, and one that is not asked for is recalled, but
         # never both: only two missing boundaries agree.
-        return 1.0 if num_true == num_found else 0.0
-    precision = count_near(found_edge, true_edge, radius) / num_found
-    recall = count_near(true_edge, found_edge, radius) / num_true
+        return 1.0 if true == found else 0.0
+    precision = (found & dilated(true, columns, radius)).bit_count() / found.bit_count()
+    recall = (true & dilated(found, columns, radius)).bit_count() / true.bit_count()
     if precision + recall == 0:
         return 0.0
     return 2 * precision * recall / (precision + recall)
 
 
-def count_near(pixels: np.ndarray, others: np.ndarray, radius: int) -> int:
-    """How many of ``pixels`` (H, W) have one of ``others`` within ``radius`` (Euclidean).
+def packed(mask: np.ndarray, columns: int) -> int:
+    """A mask (H, W) as one whole number: a bit per pixel, in rows of ``columns`` from W on."""
+    rows = np.zeros((mask.shape[0], columns), dtype=bool)
+    rows[:, : mask.shape[1]] = mask
+    return int.from_bytes(np.packbits(rows).tobytes(), "big")
 
-    A disk is a stack of horizontal runs, and running sums along the rows tell of every run at once
-    whether it is empty; only the places of ``pixels`` are looked at.
+
+def dilated(pixels: int, columns: int, radius: int) -> int:
+    """All places within ``radius`` (Euclidean) of a mask's pixels.
+
+    A disk is a stack of horizontal runs, the longest in the middle. One shift moves all pixels at
+    once; what it moves beyond a row's end stays within the ``radius`` empty columns after it.
+
+    Args:
+        pixels: A mask whose last ``radius`` columns are empty, see :func:`packed`.
+        columns: Columns of a row.
+        radius: Reach of a pixel.
     """
-    padded = np.pad(others, radius)
-    sums = np.zeros((padded.shape[0], padded.shape[1] + 1), dtype=np.int32)
-    np.cumsum(padded, axis=1, out=sums[:, 1:])
-    rows, columns = pixels.nonzero()
-    found = np.zeros(len(rows), dtype=bool)
-    for down in sorted(range(-radius, radius + 1), key=abs):
-        reach = math.isqrt(radius**2 - down**2)
-        row, start = rows[~found] + radius + down, columns[~found] + radius - reach
-        found[~found] = sums[row, start + 2 * reach + 1] > sums[row, start]
-    return int(found.sum())
+    runs, found, length = pixels, 0, 0
+    for down in range(radius, -1, -1):
+        for reach in range(length + 1, math.isqrt(radius**2 - down**2) + 1):
+            runs |= pixels << reach | pixels >> reach
+            length = reach
+        found |= runs << down * columns | runs >> down * columns
+    return found
 
 
 def statistics(values: np.ndarray) -> Statistics:

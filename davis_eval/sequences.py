@@ -1,15 +1,33 @@
-"""DAVIS folder -> sequences: which frames and masks there are, in which order."""
+"""A data set's folder -> its videos: which frames and masks there are, in which order."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-
-from selfpatch.data.images import read_stored
 from selfpatch.errors import InputError
+
+FRAMES = (".jpg", ".jpeg", ".png")
+MASKS = (".png",)
+SPLITS = ("val", "test-dev", "test-challenge")
+"""DAVIS's lists of videos, of which the first that is there is read."""
+
+
+@dataclass(frozen=True)
+class Masks:
+    """Mask files of a video in which no two objects overlap: those of all objects, or of one.
+
+    Attributes:
+        object_name: Folder of one object's masks, in which all that is not 0 is this object; empty
+            where a file shows all objects, by their labels.
+        files: Annotations in order.
+        starts: Annotations that propagation is given; in DAVIS the first frame's.
+    """
+
+    object_name: str
+    files: tuple[Path, ...]
+    starts: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -19,30 +37,75 @@ class Sequence:
     Attributes:
         name: Its name.
         frames: Images in order.
-        masks: Annotations in order.
-        starts: Annotations that propagation is given; in DAVIS the first frame's.
+        masks: Its masks, which overlap each other only if there are several.
     """
 
     name: str
     frames: tuple[Path, ...]
-    masks: tuple[Path, ...]
-    starts: tuple[Path, ...]
+    masks: tuple[Masks, ...]
 
-    def given(self) -> list[tuple[int, Path]]:
-        """Number of the frame, and path, of each mask that propagation is given."""
+    @property
+    def starts(self) -> list[Path]:
+        """All annotations that propagation is given."""
+        return [path for masks in self.masks for path in masks.starts]
+
+    def results(self, out: Path) -> Iterator[Path]:
+        """The files of all masks that propagation writes below ``out``."""
+        for masks in self.masks:
+            for frame in self.frames:
+                yield out / self.name / masks.object_name / f"{frame.stem}.png"
+
+    def given(self, masks: Masks) -> list[tuple[int, Path]]:
+        """Number of the frame, and path, of each of these masks that propagation is given."""
         numbers = {frame.stem: number for number, frame in enumerate(self.frames)}
-        return [(numbers[path.stem], path) for path in self.starts]
+        return [(numbers[path.stem], path) for path in masks.starts]
 
 
-def read_names(davis: Path, year: str = "2017", split: str = "val") -> list[str]:
-    """The names listed in ``ImageSets/<year>/<split>.txt``.
+@dataclass(frozen=True)
+class Layout:
+    """How a data set is laid out.
+
+    Attributes:
+        frames: The folder that holds a folder of frames per video.
+        masks: The folder that holds a folder of masks per video.
+        first_only: Whether only the first frame's masks are given; else every mask is, which adds
+            the objects that are new in it, and the video begins with the first one.
+        names: Names of the videos of a data set's folder; of its frames' folders, if left out.
+    """
+
+    frames: str
+    masks: str
+    first_only: bool
+    names: Callable[[Path], list[str]] | None = None
+
+
+def video_names(folder: Path, layout: Layout) -> list[str]:
+    """Names of the videos of a data set.
+
+    Raises:
+        InputError: There is none, or their list is not as it should be.
+    """
+    return layout.names(folder) if layout.names else folder_names(folder / layout.frames)
+
+
+def folder_names(folder: Path) -> list[str]:
+    """The videos of a folder with a folder for each; raises InputError if there is none."""
+    names = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
+    if not names:
+        raise InputError(f"{folder} holds no video; give a data set with a folder for each in it")
+    return names
+
+
+def read_names(davis: Path, year: str = "2017") -> list[str]:
+    """The names listed in ``ImageSets/<year>/val.txt``, or in the list of a test set.
 
     Raises:
         InputError: The list is missing or empty.
     """
-    path = davis / "ImageSets" / year / f"{split}.txt"
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; {davis} is not in DAVIS's layout")
+    paths = [davis / "ImageSets" / year / f"{split}.txt" for split in SPLITS]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise InputError(f"{paths[0]} does not exist; {davis} is not in DAVIS's layout")
     names = read_list(path)
     if not names:
         raise InputError(f"{path} lists no sequence")
@@ -75,20 +138,62 @@ def check_names(names: Iterable[str], source: Path) -> None:
         seen.add(name)
 
 
-def find_sequence(davis: Path, name: str, resolution: str = "480p") -> Sequence:
-    """Frames and masks of one sequence.
+LAYOUTS = {
+    "davis": Layout("JPEGImages/480p", "Annotations/480p", first_only=True, names=read_names),
+    "mose": Layout("JPEGImages", "Annotations", first_only=True),
+    "youtube-vos": Layout("JPEGImages", "Annotations", first_only=False),
+    "sa-v": Layout("JPEGImages_24fps", "Annotations_6fps", first_only=False),
+}
+"""Layouts by name. MOSE's masks lie as YouTube-VOS's do, but all after the first are truth."""
+
+
+def find_sequence(folder: Path, name: str, layout: Layout = LAYOUTS["davis"]) -> Sequence:
+    """Frames and masks of one video.
 
     Raises:
         InputError: A folder, the first mask or a frame is missing.
     """
-    frames = files_in_order(davis / "JPEGImages" / resolution / name, (".jpg", ".jpeg", ".png"))
-    masks = find_masks(davis, name, resolution)
-    if masks[0].stem != frames[0].stem:
-        first = masks[0].with_name(f"{frames[0].stem}.png")
-        raise InputError(f"{first} does not exist; the first frame's mask starts the propagation")
-    check_frames_of(masks, frames)
-    check_gaps(frames, name)
-    return Sequence(name, tuple(frames), tuple(masks), (masks[0],))
+    frames = files_in_order(folder / layout.frames / name, FRAMES)
+    masks = find_masks(folder / layout.masks / name)
+    for files in masks.values():
+        check_frames_of(files, frames)
+    if layout.first_only:
+        check_first_masks(masks, frames)
+        check_gaps(frames, name)
+    else:
+        stems = [frame.stem for frame in frames]
+        frames = frames[min(stems.index(files[0].stem) for files in masks.values()) :]
+    return Sequence(
+        name,
+        tuple(frames),
+        tuple(
+            Masks(object_name, tuple(files), tuple(files[:1] if layout.first_only else files))
+            for object_name, files in masks.items()
+        ),
+    )
+
+
+def find_masks(folder: Path) -> dict[str, list[Path]]:
+    """A video's annotations in order, by the object's folder, or by an empty name without such.
+
+    Raises:
+        InputError: There is none.
+    """
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    objects = [path.name for path in entries if path.is_dir() and path.name[0] != "."]
+    if not objects or any(path.suffix.lower() in MASKS for path in entries):
+        objects = [""]
+    return {name: files_in_order(folder / name, MASKS) for name in objects}
+
+
+def check_first_masks(masks: dict[str, list[Path]], frames: list[Path]) -> None:
+    """Raise InputError where the first frame has no mask."""
+    for files in masks.values():
+        if files[0].stem != frames[0].stem:
+            first = files[0].with_name(f"{frames[0].stem}.png")
+            raise InputError(
+                f"{first} does not exist; the first frame's mask starts the propagation"
+            )
 
 
 def check_frames_of(masks: list[Path], frames: list[Path]) -> None:
@@ -116,52 +221,6 @@ def check_gaps(frames: list[Path], name: str) -> None:
                 f"{frames[0].with_name(missing)} does not exist; {name} has frames before and"
                 " after it"
             )
-
-
-def youtube_vos_names(folder: Path) -> list[str]:
-    """The videos of a folder in YouTube-VOS's layout: ``JPEGImages/<video>/<frame>.jpg``.
-
-    Raises:
-        InputError: There is none.
-    """
-    frames = folder / "JPEGImages"
-    names = (
-        sorted(path.name for path in frames.iterdir() if path.is_dir()) if frames.is_dir() else []
-    )
-    if not names:
-        raise InputError(f"{frames} holds no video; {folder} is not in YouTube-VOS's layout")
-    return names
-
-
-def find_youtube_vos_sequence(folder: Path, name: str) -> Sequence:
-    """Frames and masks of a video whose objects may appear late.
-
-    The video begins with its first mask. Every mask of ``Annotations/<video>`` is given; what it
-    holds of objects that were seen before is left aside.
-
-    Raises:
-        InputError: A folder is missing, or a mask has no frame.
-    """
-    frames = files_in_order(folder / "JPEGImages" / name, (".jpg", ".jpeg", ".png"))
-    masks = files_in_order(folder / "Annotations" / name, (".png",))
-    check_frames_of(masks, frames)
-    start = [frame.stem for frame in frames].index(masks[0].stem)
-    used = frames[start:]
-    return Sequence(name, tuple(used), tuple(masks), tuple(masks))
-
-
-def find_masks(
-    davis: Path, name: str, resolution: str = "480p", annotations: str = "Annotations"
-) -> list[Path]:
-    """The annotations of one sequence, in order."""
-    return files_in_order(davis / annotations / resolution / name, (".png",))
-
-
-READERS: dict[str, tuple[Callable[[Path], list[str]], Callable[[Path, str], Sequence]]] = {
-    "davis": (read_names, find_sequence),
-    "youtube-vos": (youtube_vos_names, find_youtube_vos_sequence),
-}
-"""Names of the videos of a folder, and the files of a video, by the folder's layout."""
 
 
 def files_in_order(folder: Path, extensions: tuple[str, ...]) -> list[Path]:
@@ -192,15 +251,3 @@ def by_number(name: str) -> list[tuple[int, str]]:
     """A key that sorts ``9`` before ``10`` and ``frame_9`` before ``frame_10``."""
     parts = re.split("([0-9]+)", name)
     return [(int(part), "") if number % 2 else (0, part) for number, part in enumerate(parts)]
-
-
-def read_frame(path: Path) -> np.ndarray:
-    """One frame as uint8 (H, W, 3); greyscale becomes grey RGB.
-
-    Unlike :func:`selfpatch.data.images.read_image` it is not turned upright: the masks lie on the
-    pixels as they are stored.
-
-    Raises:
-        InputError: The file is missing or truncated.
-    """
-    return np.asarray(read_stored(path).convert("RGB"))

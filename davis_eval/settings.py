@@ -6,7 +6,6 @@ from selfpatch.errors import InputError
 
 TOKENS = ("last-block", "final-norm")
 DTYPES = ("float32", "bfloat16")
-LAYOUTS = ("davis", "youtube-vos")
 PROTOCOLS = ("semi-supervised", "single-object", "unsupervised")
 
 
@@ -63,8 +62,11 @@ class Settings:
         propagation: Settings of the labels' propagation.
         reading: Which features are read.
         dtype: Precision of the backbone's computation, ``float32`` or ``bfloat16``.
+        keep_small: Whether an object too small to win a patch is given the one it overlaps most;
+            DINO's evaluation loses it.
     """
 
     propagation: Propagation = field(default_factory=Propagation)
     reading: Reading = field(default_factory=Reading)
     dtype: str = "float32"
+    keep_small: bool = False

@@ -10,8 +10,10 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw
 
-from davis_eval.masks import read_mask, visible
-from davis_eval.sequences import READERS, read_frame
+from davis_eval.frames import read_frame
+from davis_eval.masks import read_ids, read_mask, visible
+from davis_eval.sequences import LAYOUTS, find_sequence, video_names
+from davis_eval.sequences import Sequence as Video
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
 from selfpatch.visualize.pictures import paint_objects
@@ -21,13 +23,14 @@ GAP = 6
 
 
 def pictures(
-    frames: Sequence[Path], results: Sequence[Path], titles: Sequence[str]
+    video: Video, frames: Sequence[Path], results: Sequence[Path], titles: Sequence[str]
 ) -> Iterator[Image.Image]:
-    """Each frame with the masks of each result folder, side by side under their titles.
+    """Frames of a video with the masks of each result folder, side by side under their titles.
 
     Args:
-        frames: Images in order.
-        results: Folder of this video's masks, named as the frames, of each result.
+        video: The video.
+        frames: Those of its frames that are shown.
+        results: Folders of masks.
         titles: Title of each result.
 
     Raises:
@@ -35,9 +38,21 @@ def pictures(
     """
     for path in frames:
         frame = Image.fromarray(read_frame(path))
-        masks = (read_mask(folder / f"{path.stem}.png") for folder in results)
-        panels = [paint_objects(frame, visible(mask)) for mask in masks]
+        masks = (labels_to_show(video, folder / video.name, path.stem) for folder in results)
+        panels = [paint_objects(frame, mask) for mask in masks]
         yield side_by_side(panels, titles)
+
+
+def labels_to_show(video: Video, folder: Path, stem: str) -> np.ndarray:
+    """The labels of one frame; objects with masks of their own are numbered, the last one on top.
+
+    Raises:
+        InputError: A mask is missing or cannot be read.
+    """
+    if not video.masks[0].object_name:
+        return visible(read_mask(folder / f"{stem}.png"))
+    masks = [read_ids(folder / of.object_name / f"{stem}.png") > 0 for of in video.masks]
+    return np.max([number * mask for number, mask in enumerate(masks, 1)], axis=0).astype(np.uint8)
 
 
 def side_by_side(panels: Sequence[Image.Image], titles: Sequence[str]) -> Image.Image:
@@ -92,18 +107,19 @@ def show(args: argparse.Namespace) -> list[str]:
     titles = args.titles or [path.name for path in args.results]
     if len(titles) != len(args.results):
         raise InputError(f"{len(titles)} titles do not fit {len(args.results)} result folders")
-    names, find = READERS[args.layout]
+    layout = LAYOUTS[args.layout]
     failures = []
-    for name in names(args.davis):
-        folders = [path / name for path in args.results]
+    for name in video_names(args.davis, layout):
         try:
-            frames = find(args.davis, name).frames
+            video = find_sequence(args.davis, name, layout)
             write_strip(
                 args.out / f"{name}.png",
-                list(pictures(evenly(frames, 6), folders, titles)),
-                width=420 * len(folders),
+                list(pictures(video, evenly(video.frames, 6), args.results, titles)),
+                width=420 * len(titles),
             )
-            write_video(args.out / f"{name}.mp4", pictures(frames, folders, titles))
+            write_video(
+                args.out / f"{name}.mp4", pictures(video, video.frames, args.results, titles)
+            )
             print(f"{name:<20} {args.out / name}.mp4, .png")
         except InputError as error:
             failures.append(name)

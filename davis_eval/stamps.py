@@ -49,17 +49,16 @@ def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
 
     A mask that cannot be read is not there.
     """
-    folder = out / sequence.name
     try:
-        found = json.loads((folder / "finished.json").read_text())
+        found = json.loads((out / sequence.name / "finished.json").read_text())
         seconds = float(found.pop("seconds"))
     except (OSError, ValueError, KeyError, AttributeError):
         return None
     if found != wanted.content():
         return None
     try:
-        for frame in sequence.frames:
-            read_mask(folder / f"{frame.stem}.png")
+        for path in sequence.results(out):
+            read_mask(path)
     except InputError:
         return None
     return seconds

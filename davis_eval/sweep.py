@@ -40,7 +40,9 @@ def sweep(args: argparse.Namespace) -> list[dict]:
         Propagation(*values)
         for values in product(args.context_frames, args.radius, args.top_k, args.temperature)
     ]
-    combinations = [Settings(p, r, args.dtype) for r in readings for p in propagations]
+    combinations = [
+        Settings(p, r, args.dtype, args.keep_small) for r in readings for p in propagations
+    ]
     scores: dict[Settings, dict[str, ObjectScores]] = {setting: {} for setting in combinations}
     names = args.sequences or read_names(args.davis)
     print(f"{len(names)} sequences, {len(readings)} readings, {len(combinations)} combinations")

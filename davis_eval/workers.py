@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from davis_eval.run import segment, silent
-from davis_eval.sequences import READERS
+from davis_eval.sequences import LAYOUTS, find_sequence
 from davis_eval.settings import Settings
 from davis_eval.stamps import mark_finished, seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo
@@ -33,7 +33,7 @@ class Job:
 
     Attributes:
         folder: Folder of frames and first masks.
-        layout: Layout of ``folder``, a key of :data:`davis_eval.sequences.READERS`.
+        layout: Layout of ``folder``, a key of :data:`davis_eval.sequences.LAYOUTS`.
         weights: Backbone file or checkpoint.
         out: Folder for the masks.
         settings: Settings of features and propagation.
@@ -56,13 +56,15 @@ class Job:
 class Outcome:
     """How it went with one video: done, finished before, or the sentence of what is wrong.
 
-    ``seconds`` are those that the masks took, now or before.
+    ``seconds`` are those that the masks took, now or before; ``too_small`` are the objects that won
+    no patch.
     """
 
     name: str
     finished_before: bool = False
     error: str | None = None
     seconds: float = 0.0
+    too_small: tuple[str, ...] = ()
 
 
 class Stopwatch:
@@ -94,13 +96,13 @@ class Worker:
         """Segment one video, unless that was done before."""
         job = self.job
         try:
-            sequence = READERS[job.layout][1](job.folder, name)
+            sequence = find_sequence(job.folder, name, LAYOUTS[job.layout])
             made_of = stamp(sequence, self.info, job.settings)
             before = None if job.overwrite else seconds_spent(job.out, sequence, made_of)
             if before is not None:
                 return Outcome(name, finished_before=True, seconds=before)
             started = time.monotonic()
-            segment(self.backbone, sequence, job.out, job.settings, progress)
+            too_small = segment(self.backbone, sequence, job.out, job.settings, progress)
             seconds = time.monotonic() - started
             mark_finished(job.out, sequence, made_of, seconds)
         except InputError as error:
@@ -111,7 +113,7 @@ class Worker:
             return Outcome(name, error=fault(error))
         except Exception as error:  # whatever it is, it is this video's: the others go on
             return Outcome(name, error=f"{type(error).__name__}: {error}")
-        return Outcome(name, seconds=seconds)
+        return Outcome(name, seconds=seconds, too_small=tuple(too_small))
 
 
 def segment_all(job: Job, names: Sequence[str], worker: Worker) -> Iterator[Outcome]:

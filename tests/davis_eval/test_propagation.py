@@ -106,8 +106,8 @@ def test_an_object_that_appears_later_is_followed_from_there():
     features = torch.eye(20).view(4, 5, -1)
     first = torch.zeros(3, 4, 5)
     first[0], first[0, 0, 0], first[1, 0, 0] = 1, 0, 1
-    new = torch.zeros(3, 4, 5)
-    new[2, 3, 4] = 1
+    new = torch.full((3, 4, 5), -1.0)
+    new[:, 3, 4] = torch.tensor([0.0, 0.0, 1.0])
     frames = propagate([features] * 12, first, Propagation(context_frames=2, top_k=1), {4: new})
     for number, soft in enumerate(frames, start=1):
         assert soft[1].nonzero().tolist() == [[0, 0]]
@@ -131,8 +131,8 @@ def test_a_new_object_takes_its_places_and_no_others():
     features = torch.eye(12).view(3, 4, 12)
     first = torch.zeros(3, 3, 4)
     first[1] = 1.0
-    new = torch.zeros(3, 3, 4)
-    new[2, 1, 2] = 1.0
+    new = torch.full((3, 3, 4), -1.0)
+    new[:, 1, 2] = torch.tensor([0.0, 0.0, 1.0])
     settings = Propagation(top_k=1, context_frames=1)
     found = list(propagate([features] * 5, first, settings, later={1: new}))
     for soft in found:

@@ -15,7 +15,7 @@ def test_a_single_object_is_all_objects_together(tmp_path):
     truth, result = squares(5, 2), squares(5, 1, shift=3)
     video(tmp_path, "v", truth, "Annotations/480p")
     video(tmp_path, "v", result, "results")
-    found = score_single_object(tmp_path, tmp_path / "results", ["v"])
+    found = score_single_object(tmp_path / "Annotations/480p", tmp_path / "results", "v")
     merged = tmp_path / "merged"
     video(merged, "v", [(mask > 0).astype(np.uint8) for mask in truth], "Annotations/480p")
     assert found == score(merged, tmp_path / "results", ["v"])
@@ -30,7 +30,8 @@ def test_proposals_are_assigned_as_the_best_permutation_would(tmp_path):
     truth[2][0] = 255
     video(tmp_path, "v", truth, "Annotations_unsupervised/480p")
     video(tmp_path, "v", shuffled, "results")
-    found = score_unsupervised(tmp_path, tmp_path / "results", ["v"])
+    truths = tmp_path / "Annotations_unsupervised/480p"
+    found = score_unsupervised(truths, tmp_path / "results", "v")
     best = summary(found)["J&F-Mean"]
     totals = []
     for choice in itertools.permutations(range(1, 6), 3):
@@ -39,7 +40,7 @@ def test_proposals_are_assigned_as_the_best_permutation_would(tmp_path):
             np.select([m == c for c in choice], [1, 2, 3], 0).astype(np.uint8) for m in shuffled
         ]
         video(relabelled, "v", masks, "results")
-        same = score_unsupervised(tmp_path, relabelled / "results", ["v"])
+        same = score_unsupervised(truths, relabelled / "results", "v")
         totals.append(summary(same)["J&F-Mean"])
     assert max(totals) == pytest.approx(best)
     assert found["v_1"].region.mean > 0.5
@@ -50,4 +51,4 @@ def test_too_many_proposals_are_refused(tmp_path):
     many = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.uint8) % 25
     video(tmp_path, "v", [many.astype(np.uint8)] * 3, "results")
     with pytest.raises(InputError, match="24 proposals; 20 are allowed"):
-        score_unsupervised(tmp_path, tmp_path / "results", ["v"])
+        score_unsupervised(tmp_path / "Annotations_unsupervised/480p", tmp_path / "results", "v")

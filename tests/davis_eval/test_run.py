@@ -4,7 +4,7 @@ import numpy as np
 
 from davis_eval.masks import read_mask
 from davis_eval.run import new_objects, segment
-from davis_eval.sequences import find_youtube_vos_sequence, youtube_vos_names
+from davis_eval.sequences import LAYOUTS, find_sequence, video_names
 from davis_eval.settings import Reading, Settings
 from selfpatch import build_trunk
 
@@ -16,9 +16,10 @@ def test_only_objects_not_seen_before_are_new():
 
 
 def test_youtube_vos_videos_are_segmented(youtube_vos, tmp_path):
-    assert youtube_vos_names(youtube_vos) == ["v"]
-    sequence = find_youtube_vos_sequence(youtube_vos, "v")
-    assert [number for number, _ in sequence.given()] == [0, 3]
+    layout = LAYOUTS["youtube-vos"]
+    assert video_names(youtube_vos, layout) == ["v"]
+    sequence = find_sequence(youtube_vos, "v", layout)
+    assert [number for number, _ in sequence.given(sequence.masks[0])] == [0, 3]
     backbone = build_trunk("vit_tiny", depth=1, patch_size=8, image_size=64).eval()
     segment(backbone, sequence, tmp_path / "out", Settings(reading=Reading(short_side=64)))
     labels = [

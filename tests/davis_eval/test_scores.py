@@ -10,15 +10,15 @@ from davis_eval.scores import (
     Statistics,
     boundary_accuracy,
     bounding_box,
-    count_near,
+    dilated,
     edge,
+    packed,
     region_similarity,
     score_objects,
     statistics,
     summary,
 )
-
-WHOLE = (slice(None), slice(None))
+from tests.davis_eval.naive import naive_edge, naive_scores
 
 
 def square(top: int, left: int, side: int, shape: tuple[int, int] = (60, 80)) -> np.ndarray:
@@ -49,21 +49,9 @@ def test_an_empty_mask_agrees_with_an_empty_mask_only(truth, result, expected):
 
 def test_a_boundary_one_pixel_off_is_met_within_the_tolerance_and_missed_beyond_it():
     a, b = square(20, 20, 20) > 0, square(20, 23, 20) > 0
-    edges = edge(a, WHOLE), edge(b, WHOLE)
+    edges = edge(a), edge(b)
     assert boundary_accuracy(*edges, radius=3) == 1.0
     assert boundary_accuracy(*edges, radius=1) < 1.0
-
-
-def naive_edge(mask: np.ndarray) -> np.ndarray:
-    """A pixel is boundary if its right, lower or lower right one differs; borders repeat."""
-    rows, columns = mask.shape
-    out = np.zeros_like(mask)
-    for r in range(rows):
-        for c in range(columns):
-            right, down = min(c + 1, columns - 1), min(r + 1, rows - 1)
-            out[r, c] = mask[r, c] != mask[r, right] or mask[r, c] != mask[down, c]
-            out[r, c] |= mask[r, c] != mask[down, right]
-    return out
 
 
 @pytest.mark.parametrize("case", range(30))
@@ -75,14 +63,29 @@ def test_edges_in_the_box_and_counts_within_the_radius_equal_loops(case):
     box = bounding_box(masks[0] | masks[1])
     if box is None:
         return
-    edges = [edge(mask, box) for mask in masks]
+    edges = [edge(mask[box]) for mask in masks]
     whole = [naive_edge(mask) for mask in masks]
     for cut, full in zip(edges, whole, strict=True):
         assert np.array_equal(cut, full[box])
         assert cut.sum() == full.sum()
     points = [list(zip(*full.nonzero(), strict=True)) for full in whole]
     near = sum(any(math.dist(p, q) <= radius for q in points[1]) for p in points[0])
-    assert count_near(*edges, radius) == near
+    columns = edges[0].shape[1] + radius
+    pixels, others = (packed(found, columns) for found in edges)
+    assert (pixels & dilated(others, columns, radius)).bit_count() == near
+
+
+@pytest.mark.parametrize("case", range(10))
+def test_every_object_of_a_frame_scores_as_the_definitions_say(case):
+    draw = np.random.default_rng(case)
+    truth, result = np.zeros((2, 30, 44), dtype=np.uint8)
+    for mask in (truth, result):
+        for label in (1, 4, 255):
+            top, left = draw.integers(0, 25), draw.integers(0, 38)
+            mask[top : top + draw.integers(1, 20), left : left + draw.integers(1, 20)] = label
+    expected = [naive_scores(truth == label, result == label) for label in (1, 4, 7)]
+    for ours, defined in zip(score_objects(truth, result, [1, 4, 7]), expected, strict=True):
+        assert ours == pytest.approx(defined, abs=1e-12)
 
 
 def test_objects_are_scored_apart_and_void_is_nobodys():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from davis_eval.frames import read_frame
 from davis_eval.masks import read_mask, write_mask
-from davis_eval.sequences import find_sequence, read_frame
+from davis_eval.sequences import find_sequence
 from selfpatch.errors import InputError
 
 

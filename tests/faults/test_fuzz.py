@@ -31,11 +31,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from davis_eval.check import check_davis
+from davis_eval.frames import read_frame
 from davis_eval.keypoints import read_video, video_names
 from davis_eval.masks import read_mask, write_mask
 from davis_eval.run import check_sizes
 from davis_eval.scores import score
-from davis_eval.sequences import find_sequence, find_youtube_vos_sequence, read_frame, read_names
+from davis_eval.sequences import LAYOUTS, find_sequence, read_names
 from davis_eval.settings import Settings as RunSettings
 from davis_eval.stamps import seconds_spent, stamp
 from selfpatch.backbones.file import BackboneInfo, read_file, save_backbone
@@ -336,7 +337,7 @@ def test_videos(folder, data, chance):
             seconds_spent(out, found, stamped)
             score(root, out, [names[0]])
         with bounds():
-            find_youtube_vos_sequence(root / "none", "..")
+            find_sequence(root / "none", "..", LAYOUTS["youtube-vos"])
         with bounds():
             score(root, root / "Annotations/480p", read_names(root))
     finally:
