@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
-from mmengine.registry import LOOPS
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.registry import LOG_PROCESSORS, LOOPS
+from mmengine.runner import EpochBasedTrainLoop, LogProcessor, Runner
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -49,6 +49,7 @@ class PretrainLoop(EpochBasedTrainLoop):
             images_per_step=num_images * accumulated,
             **schedule,
         )
+        self.unread: Reading | None = None
 
     def run(self) -> torch.nn.Module:
         """Train; refuses a data set that does not fill one step."""
@@ -67,6 +68,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         self.dataloader.sampler.start = done * self.dataloader.batch_size
         for index, batch in enumerate(self.dataloader, start=done):
             self.run_iter(index, batch)
+        self.read()
         self.dataloader.sampler.start = 0
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -74,30 +76,38 @@ class PretrainLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """One batch; and the step that it completes, unless more batches are accumulated for it.
 
-        The same lines serve one process, several (``runner.model`` averages their gradients),
-        sharded weights and low precision. Random numbers depend on seed, iteration and process
-        alone, so that a resumed run draws the drop paths of an uninterrupted one.
+        The teacher looks at all views first. Then each size of views by itself goes forward and
+        backward, which frees what it has kept before the next one begins. The same lines serve one
+        process, several (``runner.model`` averages their gradients), sharded weights and low
+        precision. Nothing here waits for the device but :meth:`read`, which comes a batch late.
+        Random numbers depend on seed, iteration and process alone, so that a resumed run draws the
+        drop paths of an uninterrupted one.
         """
         runner, optimizer = self.runner, self.runner.optim_wrapper
         model = unwrapped(runner.model)
-        settings = self.schedule(self._iter // optimizer.accumulative_counts)
+        step, place = divmod(self._iter, optimizer.accumulative_counts)
+        completes = place + 1 == optimizer.accumulative_counts
+        settings = self.schedule(step)
         optimizer.set_rates(settings.lr, settings.weight_decay)
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         torch.manual_seed(mixed_seed(runner.seed, self._iter, get_rank()))
 
-        with optimizer.optim_context(runner.model):  # autocast
-            views = model.data_preprocessor(data_batch["views"])
-            losses, teacher_logits = runner.model(views, settings.teacher_temp)
-        if not losses["loss"].isfinite():
-            raise self.dumped(losses, data_batch)
-        model.update(teacher_logits)
-        del (
-            teacher_logits
-        )  # as large as the student's logits, and the backward pass does not need it
+        views = model.data_preprocessor(data_batch["views"])
+        with optimizer.optim_context(runner.model):
+            teacher = model.look(views)
+        values: dict[str, Tensor] = {}
+        for first, run in (runs := model.runs(views)):
+            last = first == runs[-1][0]
+            with optimizer.optim_context(runner.model, sync=last and completes):
+                share = runner.model(run, first, len(views), teacher, settings.teacher_temp)
+            optimizer.backward(share["loss"])
+            for name, value in share.items():
+                values[name] = values.get(name, 0) + value.detach()
+        model.update(teacher)
+        self.read()
 
-        optimizer.backward(optimizer.scale_loss(losses["loss"]))
-        if optimizer.should_update():
-            optimizer.clip_gradients()
+        if completes:
+            values["grad_norm"] = optimizer.clip_gradients()
             if settings.last_layer_frozen:
                 optimizer.drop_last_layer_gradients()
             optimizer.step()
@@ -105,27 +115,88 @@ class PretrainLoop(EpochBasedTrainLoop):
             model.move_centers()
             model.move_teacher(settings.momentum)
 
-        outputs = {name: loss.detach() for name, loss in losses.items()}
-        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        self.unread = Reading(self._iter, self._epoch, data_batch, values)
+        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch)
         self._iter += 1
 
-    def dumped(self, losses: dict[str, Tensor], data_batch: dict[str, Any]) -> InputError:
-        """Save all that a loss that is not finite was computed from, and say where the run stopped.
+    def read(self) -> None:
+        """Log the last batch's losses and the step's gradient norm, unless that is done.
 
-        The backward pass has not begun: the weights are those that gave it.
+        It is when the next batch is computed, when the log is written and before a checkpoint.
+
+        Raises:
+            InputError: One is not finite. The student's weights are still those that gave it,
+                since no optimiser step takes up a gradient that is not finite.
         """
-        values = {name: loss.item() for name, loss in losses.items()}
-        terms = {n: v for n, v in values.items() if n != "loss" and not math.isfinite(v)}
-        what = " and ".join(f"{name} is {value}" for name, value in (terms or values).items())
-        path = Path(self.runner.work_dir, f"non_finite_iter_{self._iter}_rank_{get_rank()}.pth")
+        reading, self.unread = self.unread, None
+        if reading is None:
+            return
+        values = reading.values()
+        in_fp16 = self.runner.optim_wrapper.scaler.is_enabled()  # its gradients may overflow
+        checked = {n: v for n, v in values.items() if not (n == "grad_norm" and in_fp16)}
+        if not all(map(math.isfinite, checked.values())):
+            raise self.dumped(reading, checked)
+        for name, value in values.items():
+            self.runner.message_hub.update_scalar(f"train/{name}", value)
+
+    def dumped(self, reading: "Reading", values: dict[str, float]) -> InputError:
+        """Save all that values that are not finite were computed from; say where the run stopped.
+
+        The teacher, which changes little in a step, may have moved since.
+        """
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        causes = [name for name in broken if name not in ("loss", "grad_norm")] or broken
+        what = " and ".join(f"{name} is {values[name]}" for name in causes)
+        name = f"non_finite_iter_{reading.iteration}_rank_{get_rank()}.pth"
+        path = Path(self.runner.work_dir, name)
         weights = {name: local(w) for name, w in unwrapped(self.runner.model).state_dict().items()}
-        content = {"losses": values, "state_dict": weights, **data_batch}
+        content = {"losses": values, "state_dict": weights, **reading.batch}
         with atomic_write(path) as file:
             torch.save(content, file)
-        images = data_batch["path"]
+        images = reading.batch["path"]
         named = ", ".join(images[:3]) + f" and {len(images) - 3} more" * (len(images) > 3)
         return InputError(
-            f"{what} at iteration {self._iter} of epoch {self._epoch + 1} on {named};"
+            f"{what} at iteration {reading.iteration} of epoch {reading.epoch + 1} on {named};"
             f" views, paths and weights are in {path}; lower the learning rate"
             " (train_cfg.schedule.lr) or compute in fp32 (optim_wrapper.precision)"
         )
+
+
+class Reading:
+    """Values of a batch on their way from the device to the host, which does not wait for them.
+
+    Args:
+        iteration: Number of the batch.
+        epoch: Number of its epoch.
+        batch: The batch.
+        values: Scalars on the device, by name.
+    """
+
+    def __init__(
+        self, iteration: int, epoch: int, batch: dict[str, Any], values: dict[str, Tensor]
+    ) -> None:
+        self.iteration, self.epoch, self.batch = iteration, epoch, batch
+        self.names = list(values)
+        stacked = torch.stack(list(values.values()))
+        self.copied = torch.cuda.Event() if stacked.is_cuda else None
+        self.host = torch.empty_like(stacked, device="cpu", pin_memory=stacked.is_cuda)
+        self.host.copy_(stacked, non_blocking=True)
+        if self.copied is not None:
+            self.copied.record()
+
+    def values(self) -> dict[str, float]:
+        """The values, once they have arrived."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        return dict(zip(self.names, self.host.tolist(), strict=True))
+
+
+@LOG_PROCESSORS.register_module()
+class PretrainLog(LogProcessor):
+    """mmengine's text of the log, with the losses of the iteration that it is written in."""
+
+    def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[dict, str]:
+        """Read what the device has not yet handed over, first."""
+        runner.train_loop.read()
+        log: tuple[dict, str] = super().get_log_after_iter(runner, batch_idx, mode)
+        return log

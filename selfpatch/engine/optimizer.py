@@ -1,7 +1,7 @@
 """Gradients -> an optimiser step: two decay groups, per-parameter clipping, precision."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -64,22 +64,24 @@ class PretrainOptimWrapper(OptimWrapper):
             group["weight_decay"] = weight_decay if group["decays"] else 0.0
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast the forward pass."""
+    def optim_context(self, model: nn.Module, sync: bool = True) -> Iterator[None]:
+        """Autocast the forward pass; without ``sync``, its gradients stay with this process."""
+        alone = model.no_sync() if not sync and hasattr(model, "no_sync") else nullcontext()
         enabled = self.dtype != torch.float32
-        with super().optim_context(model), torch.autocast(self.device_type, self.dtype, enabled):
+        with alone, torch.autocast(self.device_type, self.dtype, enabled):
             yield
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Backward pass of the scaled loss."""
-        super().backward(self.scaler.scale(loss), **kwargs)
+        """Add the gradients of a share of a batch's loss to those of the step."""
+        self.scaler.scale(loss / self.accumulative_counts).backward(**kwargs)
 
-    def clip_gradients(self) -> None:
-        """Take the loss scale out of the gradients, clip them, and log their largest norm."""
+    def clip_gradients(self) -> Tensor:
+        """Take the loss scale out of the gradients and clip them; returns their largest norm."""
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.param_groups for p in group["params"]]
         norm = self.clip(parameters, self.clip_norm)
-        self.message_hub.update_scalar("train/grad_norm", norm)
+        self.optimizer.found_inf = (~norm.isfinite()).float()  # what fused optimisers look at
+        return norm
 
     def drop_last_layer_gradients(self) -> None:
         """Let the prototypes stand still in this step."""
@@ -87,8 +89,13 @@ class PretrainOptimWrapper(OptimWrapper):
             parameter.grad = None
 
     def step(self, **kwargs: Any) -> None:
-        """Update the weights, unless the loss scale made a gradient overflow."""
-        self.scaler.step(self.optimizer, **kwargs)
+        """Update the weights, unless a gradient is not finite.
+
+        A fused optimiser finds that out on the device; for another one the host has to wait.
+        """
+        fused = getattr(self.optimizer, "_step_supports_amp_scaling", False)
+        if fused or not self.optimizer.found_inf:
+            self.scaler.step(self.optimizer, **kwargs)
         self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
@@ -106,10 +113,11 @@ def clip_each(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
     """Scale each gradient to at most ``clip_norm``; returns the largest norm before."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms = [whole(norm) for norm in torch._foreach_norm(gradients)]
+    stacked = torch.stack(norms)
     if clip_norm > 0:
-        scales = [(clip_norm / (norm + 1e-6)).clamp(max=1.0) for norm in norms]
-        torch._foreach_mul_([local(g) for g in gradients], scales)
-    return torch.stack(norms).max()
+        scales = (clip_norm / (stacked + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_([local(g) for g in gradients], list(scales.unbind()))
+    return stacked.max()
 
 
 def clip_all(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:

@@ -7,7 +7,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from selfpatch.engine.pretrainer import Pretrainer
@@ -22,6 +22,8 @@ def shard(model: Pretrainer) -> Pretrainer:
         for block in network.trunk.blocks:
             fully_shard(block, mesh=mesh)
     fully_shard(model, mesh=mesh)
+    for method in ("look", "update"):  # what needs whole weights, beside the forward pass
+        register_fsdp_forward_method(model, method)
     return model
 
 
