@@ -51,7 +51,7 @@ model = dict(
 optim_wrapper = dict(
     type="PretrainOptimWrapper",
     constructor="DecayGroups",
-    optimizer=dict(type="AdamW", betas=(0.9, 0.999), fused=True),
+    optimizer=dict(type="AdamW", betas=(0.9, 0.999)),
     clip="each",
     clip_norm=3.0,
     precision="fp32",

@@ -8,13 +8,14 @@ import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import LOG_PROCESSORS, LOOPS
 from mmengine.runner import EpochBasedTrainLoop, LogProcessor, Runner
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from selfpatch.atomic import atomic_write
 from selfpatch.data.seeds import mixed_seed
 from selfpatch.data.views import single_views
-from selfpatch.engine.schedules import Schedule
+from selfpatch.engine.optimizer import PretrainOptimWrapper
+from selfpatch.engine.schedules import Schedule, StepSettings
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
 
@@ -76,15 +77,11 @@ class PretrainLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """One batch; and the step that it completes, unless more batches are accumulated for it.
 
-        The teacher looks at all views first. Then each size of views by itself goes forward and
-        backward, which frees what it has kept before the next one begins. The same lines serve one
-        process, several (``runner.model`` averages their gradients), sharded weights and low
-        precision. Nothing here waits for the device but :meth:`read`, which comes a batch late.
-        Random numbers depend on seed, iteration and process alone, so that a resumed run draws the
-        drop paths of an uninterrupted one.
+        Nothing here waits for the device but :meth:`read`, which comes a batch late. Random
+        numbers depend on seed, iteration and process alone, so that a resumed run draws the drop
+        paths of an uninterrupted one.
         """
         runner, optimizer = self.runner, self.runner.optim_wrapper
-        model = unwrapped(runner.model)
         step, place = divmod(self._iter, optimizer.accumulative_counts)
         completes = place + 1 == optimizer.accumulative_counts
         settings = self.schedule(step)
@@ -92,28 +89,13 @@ class PretrainLoop(EpochBasedTrainLoop):
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         torch.manual_seed(mixed_seed(runner.seed, self._iter, get_rank()))
 
-        views = model.data_preprocessor(data_batch["views"])
-        with optimizer.optim_context(runner.model):
-            teacher = model.look(views)
-        values: dict[str, Tensor] = {}
-        for first, run in (runs := model.runs(views)):
-            last = first == runs[-1][0]
-            with optimizer.optim_context(runner.model, sync=last and completes):
-                share = runner.model(run, first, len(views), teacher, settings.teacher_temp)
-            optimizer.backward(share["loss"])
-            for name, value in share.items():
-                values[name] = values.get(name, 0) + value.detach()
-        model.update(teacher)
+        views = unwrapped(runner.model).data_preprocessor(data_batch["views"])
+        values = add_gradients(
+            runner.model, optimizer, views, settings.teacher_temp, sync=completes
+        )
         self.read()
-
         if completes:
-            values["grad_norm"] = optimizer.clip_gradients()
-            if settings.last_layer_frozen:
-                optimizer.drop_last_layer_gradients()
-            optimizer.step()
-            optimizer.zero_grad()
-            model.move_centers()
-            model.move_teacher(settings.momentum)
+            values["grad_norm"] = move(runner.model, optimizer, settings)
 
         self.unread = Reading(self._iter, self._epoch, data_batch, values)
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch)
@@ -160,6 +142,54 @@ class PretrainLoop(EpochBasedTrainLoop):
             f" views, paths and weights are in {path}; lower the learning rate"
             " (train_cfg.schedule.lr) or compute in fp32 (optim_wrapper.precision)"
         )
+
+
+def add_gradients(
+    model: nn.Module,
+    optimizer: PretrainOptimWrapper,
+    views: list[Tensor],
+    teacher_temp: float,
+    sync: bool = True,
+) -> dict[str, Tensor]:
+    """A batch's losses, whose gradients are added to those of the step.
+
+    The teacher looks at all views first. Then each size of views by itself goes forward and
+    backward, which frees what it has kept before the next one begins. The same lines serve one
+    process, several, sharded weights and low precision.
+
+    Args:
+        model: A :class:`Pretrainer`, or what spreads it over processes.
+        optimizer: Its optimiser.
+        views: V views, each (B, 3, h, w), global ones first.
+        teacher_temp: Temperature of the teacher's targets.
+        sync: Average the gradients over the processes.
+    """
+    own = unwrapped(model)
+    with optimizer.optim_context(model):
+        teacher = own.look(views)
+    losses: dict[str, Tensor] = {}
+    for first, run in (runs := own.runs(views)):
+        last = first == runs[-1][0]
+        with optimizer.optim_context(model, sync=last and sync):
+            share = model(run, first, len(views), teacher, teacher_temp)
+        optimizer.backward(share["loss"])
+        for name, value in share.items():
+            losses[name] = losses.get(name, 0) + value.detach()
+    own.update(teacher)
+    return losses
+
+
+def move(model: nn.Module, optimizer: PretrainOptimWrapper, settings: StepSettings) -> Tensor:
+    """Move student, centres and teacher by the step's gradients; returns their largest norm."""
+    own = unwrapped(model)
+    norm = optimizer.clip_gradients()
+    if settings.last_layer_frozen:
+        optimizer.drop_last_layer_gradients()
+    optimizer.step()
+    optimizer.zero_grad()
+    own.move_centers()
+    own.move_teacher(settings.momentum)
+    return norm
 
 
 class Reading:

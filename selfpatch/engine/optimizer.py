@@ -1,7 +1,8 @@
 """Gradients -> an optimiser step: two decay groups, per-parameter clipping, precision."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
@@ -66,7 +68,9 @@ class PretrainOptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module, sync: bool = True) -> Iterator[None]:
         """Autocast the forward pass; without ``sync``, its gradients stay with this process."""
-        alone = model.no_sync() if not sync and hasattr(model, "no_sync") else nullcontext()
+        alone: AbstractContextManager = nullcontext()
+        if isinstance(model, DistributedDataParallel) and not sync:
+            alone = model.no_sync()
         enabled = self.dtype != torch.float32
         with alone, torch.autocast(self.device_type, self.dtype, enabled):
             yield
@@ -80,7 +84,7 @@ class PretrainOptimWrapper(OptimWrapper):
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.param_groups for p in group["params"]]
         norm = self.clip(parameters, self.clip_norm)
-        self.optimizer.found_inf = (~norm.isfinite()).float()  # what fused optimisers look at
+        self.not_finite = (~norm.isfinite()).float()
         return norm
 
     def drop_last_layer_gradients(self) -> None:
@@ -93,8 +97,10 @@ class PretrainOptimWrapper(OptimWrapper):
 
         A fused optimiser finds that out on the device; for another one the host has to wait.
         """
-        fused = getattr(self.optimizer, "_step_supports_amp_scaling", False)
-        if fused or not self.optimizer.found_inf:
+        if getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            self.optimizer.found_inf = self.not_finite
+            self.scaler.step(self.optimizer, **kwargs)
+        elif not self.not_finite:
             self.scaler.step(self.optimizer, **kwargs)
         self.scaler.update()
 
@@ -159,7 +165,11 @@ class DecayGroups:
              "decays": decays}
             for decays in (True, False)
         ]  # fmt: skip
-        optimizer = OPTIMIZERS.build({**cfg.pop("optimizer"), "params": groups})
+        optimizer_cfg = {**cfg.pop("optimizer"), "params": groups}
+        kind = OPTIMIZERS.get(str(optimizer_cfg.get("type")))
+        if kind is not None and "fused" in signature(kind).parameters:
+            optimizer_cfg["fused"] = True  # one pass over the weights, on any device
+        optimizer = OPTIMIZERS.build(optimizer_cfg)
         last_layer = tuple(p for name, p in trained if ".last_layer." in name)
         return OPTIM_WRAPPERS.build({**cfg, "optimizer": optimizer, "last_layer": last_layer})
 

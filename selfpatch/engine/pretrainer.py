@@ -122,15 +122,18 @@ class Pretrainer(BaseModel):
         return self.teacher.targets(runs_of_equal_size(views))
 
     def runs(self, views: list[Tensor]) -> list[tuple[int, Tensor]]:
-        """The views that a loss compares, as runs (v, B, 3, h, w) of equal size; global ones last.
+        """The views that a loss compares, as runs (v, B, 3, h, w) of equal size.
 
-        The backward pass of the global ones reaches every parameter, which is when processes can
-        average what all runs have added up.
+        The global ones come first, while no gradients take memory; but last where only they reach
+        every parameter, since processes average what all runs have added up in the last one.
         """
-        all_count = self.patch_loss is not None and self.patch_views == "all"
-        if not (all_count or self.objective.compares_all_views):
+        patches_of_all = self.patch_loss is not None and self.patch_views == "all"
+        images_of_all = self.objective.compares_all_views
+        if not (patches_of_all or images_of_all):
             views = views[: self.objective.num_views]
-        return runs_of_equal_size(views)[::-1]
+        runs = runs_of_equal_size(views)
+        reached_by_all = images_of_all and (patches_of_all or self.patch_loss is None)
+        return runs if reached_by_all else runs[::-1]
 
     def forward(
         self, views: Tensor, first: int, num_views: int, teacher: Logits, teacher_temp: float
@@ -154,7 +157,7 @@ class Pretrainer(BaseModel):
         if first == 0 or self.objective.compares_all_views:
             total = self.objective(image, teacher.image, teacher_temp, first, num_views)
             losses["cls_loss"] = total
-        if patches is not None:
+        if patches is not None and self.patch_loss is not None:
             seen = sum(len(run) for run in teacher.patches.values())
             losses["patch_loss"] = self.patch_loss(own, patches, teacher_temp, seen)
             total = total + self.patch_weight * losses["patch_loss"]

@@ -21,7 +21,8 @@ def shard(model: Pretrainer) -> Pretrainer:
     for network in (model.student, model.teacher):
         for block in network.trunk.blocks:
             fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    # Gathered weights are given up after each use: what update() leaves would be stale in a step.
+    fully_shard(model, mesh=mesh, reshard_after_forward=True)
     for method in ("look", "update"):  # what needs whole weights, beside the forward pass
         register_fsdp_forward_method(model, method)
     return model

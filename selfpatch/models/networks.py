@@ -33,7 +33,7 @@ class Logits(NamedTuple):
 
 
 def runs_of_equal_size(views: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
-    """Views (B, 3, h, w) -> each run of equally sized ones (v, B, 3, h, w) and its first's number."""
+    """Views (B, 3, h, w) -> runs of equally sized ones (v, B, 3, h, w) with the first's number."""
     runs, first = [], 0
     for _, run in groupby(views, key=lambda view: view.shape):
         runs.append((first, torch.stack(list(run))))
@@ -160,9 +160,7 @@ class SelfPatchNetwork(nn.Module):
         sequences = [places.flatten(2).transpose(1, 2) for places in (last, patches)]
         return sequences[0], self.widen(sequences[1]), (rows, columns)
 
-    def forward(
-        self, views: Tensor, patches: bool = True
-    ) -> tuple[Any, PrototypeLogits | None]:
+    def forward(self, views: Tensor, patches: bool = True) -> tuple[Any, PrototypeLogits | None]:
         """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves.
 
         Args:

@@ -144,12 +144,15 @@ class CrossEntropy(torch.autograd.Function):
                 gradient = gradient.to(prototypes.dtype).flatten(0, 1)
                 of_vectors[:, part] = (gradient @ prototypes).view_as(rows)
                 add_product(of_prototypes, gradient.T, rows.flatten(0, 1))
-        ctx.gradients = of_vectors.to(vectors.dtype), *through_norm(of_prototypes, weight_v, weight_g)
+        ctx.gradients = (
+            of_vectors.to(vectors.dtype),
+            *through_norm(of_prototypes, weight_v, weight_g),
+        )
         return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """What was computed with the loss, times the loss's own gradient; works once."""
         gradients, ctx.gradients = ctx.gradients, None
         return *(gradient.mul_(grad) for gradient in gradients), None, None, None

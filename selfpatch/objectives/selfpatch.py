@@ -35,7 +35,7 @@ class SelfPatchLoss(nn.Module):
         teacher_temp: float,
         num_views: int,
     ) -> Tensor:
-        """The share of v equally sized views in the mean over all views, images and patches (Eq. 7).
+        """What v equally sized views add to the mean over views, images and patches (Eq. 7).
 
         Args:
             student: (v or more, B, N, K'); more than the teacher saw do not count.
@@ -50,9 +50,7 @@ class SelfPatchLoss(nn.Module):
             for logits in (student, teacher)
         )
         pairs = self.center.value.new_full((1, 1), weight)
-        return cross_entropy(
-            own, summaries, self.center, self.student_temp, teacher_temp, pairs
-        )
+        return cross_entropy(own, summaries, self.center, self.student_temp, teacher_temp, pairs)
 
     def update(self, teacher: Sequence[PrototypeLogits]) -> None:
         """Collect the teacher's patches, (v, B, N, K') each, for the centre."""

@@ -49,6 +49,18 @@ def test_every_objective_trains_every_part_of_its_student(objective, patches):
     assert [name for name, p in trained if p.requires_grad and p.grad is None] == []
 
 
+@pytest.mark.parametrize("patches", [None, {}, {"views": "global"}], ids=str)
+@pytest.mark.parametrize("objective", ["dino", "moby", "mocov3"])
+def test_the_last_run_reaches_every_parameter_for_processes_to_average(objective, patches):
+    model = tiny(objective, patches)
+    views = [torch.randn(4, 3, side, side) for side in (32, 32, 16)]
+    teacher = model.look(views)
+    first, run = model.runs(views)[-1]
+    model(run, first, len(views), teacher, TEMP)["loss"].backward()
+    trained = [*model.student.named_parameters(), *model.objective.named_parameters()]
+    assert [name for name, p in trained if p.requires_grad and p.grad is None] == []
+
+
 @pytest.mark.parametrize(
     "ablation",
     [

@@ -23,8 +23,8 @@ def test_image_loss_equals_a_loop_over_pairs_of_views():
     expected = sum(pairs) / len(pairs)
     whole = loss(as_logits(student), as_logits(teacher), 0.07, 0, 4)
     assert float(whole) == pytest.approx(expected, rel=1e-5)
-    shares = [loss(as_logits(run), as_logits(teacher), 0.07, first, 4)
-              for first, run in ((0, student[:2]), (2, student[2:3]), (3, student[3:]))]  # fmt: skip
+    runs = (0, student[:2]), (2, student[2:3]), (3, student[3:])
+    shares = [loss(as_logits(run), as_logits(teacher), 0.07, first, 4) for first, run in runs]
     assert float(sum(shares)) == pytest.approx(expected, rel=1e-5)
 
 
