@@ -7,7 +7,7 @@ import pytest
 from selfpatch.hosts.backbones import SelfPatchResNet, SelfPatchSwin, SelfPatchViT
 from tests.fake_gpu import fake_gpu, images, on_gpu
 
-VIT: dict[str, Any] = {"variant": "vit_tiny", "depth": 4, "image_size": 64, "out_indices": (0, 1, 2, 3)}
+VIT: dict[str, Any] = {"variant": "vit_tiny", "depth": 4, "out_indices": (0, 1, 2, 3)}
 
 
 @pytest.mark.parametrize(
