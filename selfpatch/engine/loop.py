@@ -124,7 +124,7 @@ class PretrainLoop(EpochBasedTrainLoop):
     def dumped(self, reading: "Reading", values: dict[str, float]) -> InputError:
         """Save all that values that are not finite were computed from; say where the run stopped.
 
-        The teacher, which changes little in a step, may have moved since.
+        Teacher, centres and queues, which change little in a step, may have moved since.
         """
         broken = [name for name, value in values.items() if not math.isfinite(value)]
         causes = [name for name in broken if name not in ("loss", "grad_norm")] or broken

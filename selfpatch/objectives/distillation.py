@@ -88,6 +88,8 @@ def cross_entropy(
     Returns:
         A scalar, in fp32.
     """
+    unit = pairs.sum(0).max()  # taken out, lest gradients of fp16 vanish: they are below it
+    pairs = pairs / unit
     layer = student.layer
     prototypes, scale = factors(teacher.layer.weight_v, teacher.layer.weight_g)
 
@@ -98,7 +100,7 @@ def cross_entropy(
     loss: Tensor = CrossEntropy.apply(
         student.vectors, layer.weight_v, layer.weight_g, targets, pairs.sum(0), student_temp
     )
-    return loss
+    return unit * loss
 
 
 class CrossEntropy(torch.autograd.Function):

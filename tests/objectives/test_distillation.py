@@ -95,6 +95,17 @@ def test_softmax_and_gradients_keep_their_precision_under_autocast():
         assert (low - high).norm() < 0.05 * high.norm()
 
 
+def test_small_gradients_do_not_vanish_in_fp16():
+    """A pair weighs little in a large batch; the smallest number of fp16 is 6e-8."""
+    student, teacher = (logits(2, 8, seed=s, dtype=torch.float32) for s in (0, 1))
+    center, pairs = Center(K, 0.9), torch.full((2, 2), 1e-7)
+    exact = gradients(cross_entropy(student, teacher, center, 0.1, 0.07, pairs), student)
+    with torch.autocast("cpu", torch.float16):
+        rounded = gradients(cross_entropy(student, teacher, center, 0.1, 0.07, pairs), student)
+    for low, high in zip(rounded, exact, strict=True):
+        assert (low - high).norm() < 0.01 * high.norm()
+
+
 def test_a_centre_collects_the_mean_of_whole_logits():
     runs = [logits(2, 5, seed=0), logits(1, 3, 4, seed=0)]
     center = Center(K, 0.0).double()
