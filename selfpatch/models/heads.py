@@ -153,7 +153,9 @@ def factors(weight_v: Tensor, weight_g: Tensor) -> tuple[Tensor, Tensor]:
 
 def logits_of(vectors: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
     """Vectors (..., width), prototypes (K, width), scale (K,) -> logits (..., K), as ``scale``."""
-    return (vectors.to(prototypes.dtype) @ prototypes.T).to(scale.dtype) * scale
+    # Of more than two dimensions, matmul would copy the prototypes for each view.
+    rows = vectors.to(prototypes.dtype).reshape(-1, vectors.shape[-1])
+    return (rows @ prototypes.T).to(scale.dtype).mul(scale).view(*vectors.shape[:-1], -1)
 
 
 @dataclass(frozen=True)

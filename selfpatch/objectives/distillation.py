@@ -143,7 +143,7 @@ class CrossEntropy(torch.autograd.Function):
                 log_q = logits_of(rows, prototypes, scale).log_softmax(-1)
                 loss -= torch.linalg.vecdot(wanted, log_q).sum()
                 gradient = log_q.exp_().mul_(mass[:, None, None]).sub_(wanted).mul_(scale)
-                gradient = gradient.to(prototypes.dtype).flatten(0, 1)
+                gradient = gradient.flatten(0, 1).to(prototypes.dtype)
                 of_vectors[:, part] = (gradient @ prototypes).view_as(rows)
                 add_product(of_prototypes, gradient.T, rows.flatten(0, 1))
         ctx.gradients = (
