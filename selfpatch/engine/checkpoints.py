@@ -88,6 +88,7 @@ class Checkpoints(Hook):
 
     def _save(self, runner: Runner, number: int, meta: dict[str, int]) -> None:
         """Write everything a run needs to go on, in plain types only."""
+        runner.train_loop.read()  # which ends a run whose losses are not finite
         model = unwrapped(runner.model)
         checkpoint = {
             "meta": {**meta, "seed": runner.seed, "experiment_name": runner.experiment_name},

@@ -23,7 +23,9 @@ from selfpatch.engine.summary import summary
 from selfpatch.errors import InputError, config_errors_as_sentences
 
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
-READ_BY_MMENGINE = ("default_scope", "custom_imports", "env_cfg")
+READ_BY_MMENGINE = (
+    "default_scope", "custom_imports", "env_cfg", "compile", "activation_checkpointing",
+)  # fmt: skip
 SECTIONS = ("model", "train_dataloader", "train_cfg", "optim_wrapper")
 LOADING = ("folder", "num_workers", "pin_memory", "max_images", "photometric_in_workers")
 

@@ -6,16 +6,17 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
-from mmengine.registry import LOOPS
-from mmengine.runner import EpochBasedTrainLoop, Runner
-from torch import Tensor
+from mmengine.registry import LOG_PROCESSORS, LOOPS
+from mmengine.runner import EpochBasedTrainLoop, LogProcessor, Runner
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from selfpatch.atomic import atomic_write
 from selfpatch.data.draws import single_views
 from selfpatch.data.seeds import mixed_seed
+from selfpatch.engine.optimizer import PretrainOptimWrapper
 from selfpatch.engine.preprocessor import with_views
-from selfpatch.engine.schedules import Schedule
+from selfpatch.engine.schedules import Schedule, StepSettings
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
 
@@ -50,6 +51,7 @@ class PretrainLoop(EpochBasedTrainLoop):
             images_per_step=num_images * accumulated,
             **schedule,
         )
+        self.unread: Reading | None = None
 
     def run(self) -> torch.nn.Module:
         """Train; refuses a data set that does not fill one step."""
@@ -69,6 +71,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         batches = with_views(self.dataloader, unwrapped(self.runner.model).data_preprocessor)
         for index, batch in enumerate(batches, start=done):
             self.run_iter(index, batch)
+        self.read()
         self.dataloader.sampler.start = 0
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
@@ -76,62 +79,163 @@ class PretrainLoop(EpochBasedTrainLoop):
     def run_iter(self, idx: int, data_batch: dict[str, Any]) -> None:
         """One batch; and the step that it completes, unless more batches are accumulated for it.
 
-        The same lines serve one process, several (``runner.model`` averages their gradients),
-        sharded weights and low precision. Random numbers depend on seed, iteration and process
-        alone, so that a resumed run draws the drop paths of an uninterrupted one.
+        Nothing here waits for the device but :meth:`read`, which comes a batch late. Random
+        numbers depend on seed, iteration and process alone, so that a resumed run draws the drop
+        paths of an uninterrupted one.
         """
         runner, optimizer = self.runner, self.runner.optim_wrapper
-        model = unwrapped(runner.model)
-        settings = self.schedule(self._iter // optimizer.accumulative_counts)
+        step, place = divmod(self._iter, optimizer.accumulative_counts)
+        completes = place + 1 == optimizer.accumulative_counts
+        settings = self.schedule(step)
         optimizer.set_rates(settings.lr, settings.weight_decay)
         runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
         torch.manual_seed(mixed_seed(runner.seed, self._iter, get_rank()))
 
-        with optimizer.optim_context(runner.model):  # autocast
-            losses, teacher_logits = runner.model(data_batch["views"], settings.teacher_temp)
-        if not losses["loss"].isfinite():
-            raise self.dumped(losses, data_batch)
-        model.update(teacher_logits)
-        del (
-            teacher_logits
-        )  # as large as the student's logits, and the backward pass does not need it
+        values = add_gradients(
+            runner.model, optimizer, data_batch["views"], settings.teacher_temp, sync=completes
+        )
+        self.read()
+        if completes:
+            values["grad_norm"] = move(runner.model, optimizer, settings)
 
-        optimizer.backward(optimizer.scale_loss(losses["loss"]))
-        if optimizer.should_update():
-            optimizer.clip_gradients()
-            if settings.last_layer_frozen:
-                optimizer.drop_last_layer_gradients()
-            optimizer.step()
-            optimizer.zero_grad()
-            model.move_centers()
-            model.move_teacher(settings.momentum)
-
-        outputs = {name: loss.detach() for name, loss in losses.items()}
-        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
+        # Without the views, which take memory of the device and can be made again.
+        kept = {name: part for name, part in data_batch.items() if name != "views"}
+        self.unread = Reading(self._iter, self._epoch, kept, values)
+        runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch)
         self._iter += 1
 
-    def dumped(self, losses: dict[str, Tensor], data_batch: dict[str, Any]) -> InputError:
-        """Save all that a loss that is not finite was computed from, and say where the run stopped.
+    def read(self) -> None:
+        """Log the last batch's losses and the step's gradient norm, unless that is done.
 
-        The backward pass has not begun: the weights are those that gave it.
+        It is when the next batch is computed, when the log is written and before a checkpoint.
+
+        Raises:
+            InputError: One is not finite. The student's weights are still those that gave it,
+                since no optimiser step takes up a gradient that is not finite.
         """
-        values = {name: loss.item() for name, loss in losses.items()}
-        terms = {n: v for n, v in values.items() if n != "loss" and not math.isfinite(v)}
-        what = " and ".join(f"{name} is {value}" for name, value in (terms or values).items())
-        path = Path(self.runner.work_dir, f"non_finite_iter_{self._iter}_rank_{get_rank()}.pth")
+        reading, self.unread = self.unread, None
+        if reading is None:
+            return
+        values = reading.values()
+        in_fp16 = self.runner.optim_wrapper.scaler.is_enabled()  # its gradients may overflow
+        checked = {n: v for n, v in values.items() if not (n == "grad_norm" and in_fp16)}
+        if not all(map(math.isfinite, checked.values())):
+            raise self.dumped(reading, checked)
+        for name, value in values.items():
+            self.runner.message_hub.update_scalar(f"train/{name}", value)
+
+    def dumped(self, reading: "Reading", values: dict[str, float]) -> InputError:
+        """Save all that values that are not finite were computed from; say where the run stopped.
+
+        Teacher, centres and queues, which change little in a step, may have moved since.
+        """
+        broken = [name for name, value in values.items() if not math.isfinite(value)]
+        causes = [name for name in broken if name not in ("loss", "grad_norm")] or broken
+        what = " and ".join(f"{name} is {values[name]}" for name in causes)
+        name = f"non_finite_iter_{reading.iteration}_rank_{get_rank()}.pth"
+        path = Path(self.runner.work_dir, name)
         weights = {name: local(w) for name, w in unwrapped(self.runner.model).state_dict().items()}
+        views = unwrapped(self.runner.model).data_preprocessor(reading.batch)
         content = {
             "losses": values,
             "state_dict": weights,
-            "views": data_batch["views"],
-            "path": data_batch["path"],
+            "views": views,
+            "path": reading.batch["path"],
         }
         with atomic_write(path) as file:
             torch.save(content, file)
-        images = data_batch["path"]
+        images = reading.batch["path"]
         named = ", ".join(images[:3]) + f" and {len(images) - 3} more" * (len(images) > 3)
         return InputError(
-            f"{what} at iteration {self._iter} of epoch {self._epoch + 1} on {named};"
+            f"{what} at iteration {reading.iteration} of epoch {reading.epoch + 1} on {named};"
             f" views, paths and weights are in {path}; lower the learning rate"
             " (train_cfg.schedule.lr) or compute in fp32 (optim_wrapper.precision)"
         )
+
+
+def add_gradients(
+    model: nn.Module,
+    optimizer: PretrainOptimWrapper,
+    views: list[Tensor],
+    teacher_temp: float,
+    sync: bool = True,
+) -> dict[str, Tensor]:
+    """A batch's losses, whose gradients are added to those of the step.
+
+    The teacher looks at all views first. Then each size of views by itself goes forward and
+    backward, which frees what it has kept before the next one begins. The same lines serve one
+    process, several, sharded weights and low precision.
+
+    Args:
+        model: A :class:`Pretrainer`, or what spreads it over processes.
+        optimizer: Its optimiser.
+        views: V views, each (B, 3, h, w), global ones first.
+        teacher_temp: Temperature of the teacher's targets.
+        sync: Average the gradients over the processes.
+    """
+    own = unwrapped(model)
+    with optimizer.optim_context(model):
+        teacher = own.look(views)
+    losses: dict[str, Tensor] = {}
+    for first, run in (runs := own.runs(views)):
+        last = first == runs[-1][0]
+        with optimizer.optim_context(model, sync=last and sync):
+            share = model(run, first, len(views), teacher, teacher_temp)
+        optimizer.backward(share["loss"])
+        for name, value in share.items():
+            losses[name] = losses.get(name, 0) + value.detach()
+    own.update(teacher)
+    return losses
+
+
+def move(model: nn.Module, optimizer: PretrainOptimWrapper, settings: StepSettings) -> Tensor:
+    """Move student, centres and teacher by the step's gradients; returns their largest norm."""
+    own = unwrapped(model)
+    norm = optimizer.clip_gradients()
+    if settings.last_layer_frozen:
+        optimizer.drop_last_layer_gradients()
+    optimizer.step()
+    optimizer.zero_grad()
+    own.move_centers()
+    own.move_teacher(settings.momentum)
+    return norm
+
+
+class Reading:
+    """Values of a batch on their way from the device to the host, which does not wait for them.
+
+    Args:
+        iteration: Number of the batch.
+        epoch: Number of its epoch.
+        batch: The batch.
+        values: Scalars on the device, by name.
+    """
+
+    def __init__(
+        self, iteration: int, epoch: int, batch: dict[str, Any], values: dict[str, Tensor]
+    ) -> None:
+        self.iteration, self.epoch, self.batch = iteration, epoch, batch
+        self.names = list(values)
+        stacked = torch.stack(list(values.values()))
+        self.copied = torch.cuda.Event() if stacked.is_cuda else None
+        self.host = torch.empty_like(stacked, device="cpu", pin_memory=stacked.is_cuda)
+        self.host.copy_(stacked, non_blocking=True)
+        if self.copied is not None:
+            self.copied.record()
+
+    def values(self) -> dict[str, float]:
+        """The values, once they have arrived."""
+        if self.copied is not None:
+            self.copied.synchronize()
+        return dict(zip(self.names, self.host.tolist(), strict=True))
+
+
+@LOG_PROCESSORS.register_module()
+class PretrainLog(LogProcessor):
+    """mmengine's text of the log, with the losses of the iteration that it is written in."""
+
+    def get_log_after_iter(self, runner: Runner, batch_idx: int, mode: str) -> tuple[dict, str]:
+        """Read what the device has not yet handed over, first."""
+        runner.train_loop.read()
+        log: tuple[dict, str] = super().get_log_after_iter(runner, batch_idx, mode)
+        return log

@@ -1,7 +1,8 @@
 """Gradients -> an optimiser step: two decay groups, per-parameter clipping, precision."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
@@ -64,22 +66,26 @@ class PretrainOptimWrapper(OptimWrapper):
             group["weight_decay"] = weight_decay if group["decays"] else 0.0
 
     @contextmanager
-    def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast the forward pass."""
+    def optim_context(self, model: nn.Module, sync: bool = True) -> Iterator[None]:
+        """Autocast the forward pass; without ``sync``, its gradients stay with this process."""
+        alone: AbstractContextManager = nullcontext()
+        if isinstance(model, DistributedDataParallel) and not sync:
+            alone = model.no_sync()
         enabled = self.dtype != torch.float32
-        with super().optim_context(model), torch.autocast(self.device_type, self.dtype, enabled):
+        with alone, torch.autocast(self.device_type, self.dtype, enabled):
             yield
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Backward pass of the scaled loss."""
-        super().backward(self.scaler.scale(loss), **kwargs)
+        """Add the gradients of a share of a batch's loss to those of the step."""
+        self.scaler.scale(loss / self.accumulative_counts).backward(**kwargs)
 
-    def clip_gradients(self) -> None:
-        """Take the loss scale out of the gradients, clip them, and log their largest norm."""
+    def clip_gradients(self) -> Tensor:
+        """Take the loss scale out of the gradients and clip them; returns their largest norm."""
         self.scaler.unscale_(self.optimizer)
         parameters = [p for group in self.param_groups for p in group["params"]]
         norm = self.clip(parameters, self.clip_norm)
-        self.message_hub.update_scalar("train/grad_norm", norm)
+        self.not_finite = (~norm.isfinite()).float()
+        return norm
 
     def drop_last_layer_gradients(self) -> None:
         """Let the prototypes stand still in this step."""
@@ -87,8 +93,15 @@ class PretrainOptimWrapper(OptimWrapper):
             parameter.grad = None
 
     def step(self, **kwargs: Any) -> None:
-        """Update the weights, unless the loss scale made a gradient overflow."""
-        self.scaler.step(self.optimizer, **kwargs)
+        """Update the weights, unless a gradient is not finite.
+
+        A fused optimiser finds that out on the device; for another one the host has to wait.
+        """
+        if getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            self.optimizer.found_inf = self.not_finite
+            self.scaler.step(self.optimizer, **kwargs)
+        elif not self.not_finite:
+            self.scaler.step(self.optimizer, **kwargs)
         self.scaler.update()
 
     def state_dict(self) -> dict[str, Any]:
@@ -106,10 +119,11 @@ def clip_each(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
     """Scale each gradient to at most ``clip_norm``; returns the largest norm before."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norms = [whole(norm) for norm in torch._foreach_norm(gradients)]
+    stacked = torch.stack(norms)
     if clip_norm > 0:
-        scales = [(clip_norm / (norm + 1e-6)).clamp(max=1.0) for norm in norms]
-        torch._foreach_mul_([local(g) for g in gradients], scales)
-    return torch.stack(norms).max()
+        scales = (clip_norm / (stacked + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_([local(g) for g in gradients], list(scales.unbind()))
+    return stacked.max()
 
 
 def clip_all(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
@@ -151,7 +165,11 @@ class DecayGroups:
              "decays": decays}
             for decays in (True, False)
         ]  # fmt: skip
-        optimizer = OPTIMIZERS.build({**cfg.pop("optimizer"), "params": groups})
+        optimizer_cfg = {**cfg.pop("optimizer"), "params": groups}
+        kind = OPTIMIZERS.get(str(optimizer_cfg.get("type")))
+        if kind is not None and "fused" in signature(kind).parameters:
+            optimizer_cfg["fused"] = True  # one pass over the weights, on any device
+        optimizer = OPTIMIZERS.build(optimizer_cfg)
         last_layer = tuple(p for name, p in trained if ".last_layer." in name)
         return OPTIM_WRAPPERS.build({**cfg, "optimizer": optimizer, "last_layer": last_layer})
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local
 from selfpatch.models.heads import ProjectionHead
-from selfpatch.models.networks import ImageNetwork, Logits, SelfPatchNetwork
+from selfpatch.models.networks import ImageNetwork, Logits, SelfPatchNetwork, runs_of_equal_size
 from selfpatch.models.trunks import build_trunk
 from selfpatch.objectives import dino, moby, mocov3  # noqa: F401 (makes them known)
 from selfpatch.objectives.objective import build_objective
@@ -87,37 +87,63 @@ class Pretrainer(BaseModel):
         image_head = self.objective.build_head(built.embed_dim)
         return SelfPatchNetwork(built, image_head, **{**selfpatch, "patch_head": patch_head})
 
-    def forward(self, views: list[Tensor], teacher_temp: float) -> tuple[dict[str, Tensor], Logits]:
-        """Compute a batch's losses; changes nothing.
+    @torch.no_grad()
+    def look(self, views: list[Tensor]) -> Logits:
+        """What the teacher says of V views, each (B, 3, h, w), global ones first.
+
+        It sees those of the patch loss, else the global ones.
+        """
+        if self.patch_loss is None or self.patch_views == "global":
+            views = views[: self.objective.num_views]
+        return self.teacher.targets(runs_of_equal_size(views))
+
+    def runs(self, views: list[Tensor]) -> list[tuple[int, Tensor]]:
+        """The views that a loss compares, as runs (v, B, 3, h, w) of equal size.
+
+        The global ones come first, while no gradients take memory; but last where only they reach
+        every parameter, since processes average what all runs have added up in the last one.
+        """
+        patches_of_all = self.patch_loss is not None and self.patch_views == "all"
+        images_of_all = self.objective.compares_all_views
+        if not (patches_of_all or images_of_all):
+            views = views[: self.objective.num_views]
+        runs = runs_of_equal_size(views)
+        reached_by_all = images_of_all and (patches_of_all or self.patch_loss is None)
+        return runs if reached_by_all else runs[::-1]
+
+    def forward(
+        self, views: Tensor, first: int, num_views: int, teacher: Logits, teacher_temp: float
+    ) -> dict[str, Tensor]:
+        """The share of v equally sized views in a batch's losses; changes nothing.
 
         Args:
-            views: V views, each (B, 3, h, w), global ones first.
-            teacher_temp: Temperature of the teacher's targets.
+            views: (v, B, 3, h, w).
+            first: Number of the first one.
+            num_views: V, all views of an image.
+            teacher: What the teacher said of the batch, see :meth:`look`.
+            teacher_temp: Temperature of its targets.
 
         Returns:
-            The total ``loss`` and its terms, and what the teacher said, for :meth:`update`.
+            The total ``loss`` and its terms.
         """
-        student = self.student(views)
-        with torch.no_grad():
-            teacher = self.teacher.targets(self.teacher_views(views))
-        losses = {"cls_loss": self.objective(student.image, teacher.image, teacher_temp)}
-        total = losses["cls_loss"]
-        if self.patch_loss is not None:
-            losses["patch_loss"] = self.patch_loss(student.patches, teacher.patches, teacher_temp)
+        patches = teacher.patches.get(first)
+        image, own = self.student(views, patches is not None)
+        total = views.new_zeros(())
+        losses = {"cls_loss": total}
+        if first == 0 or self.objective.compares_all_views:
+            total = self.objective(image, teacher.image, teacher_temp, first, num_views)
+            losses["cls_loss"] = total
+        if patches is not None and self.patch_loss is not None:
+            seen = sum(len(run) for run in teacher.patches.values())
+            losses["patch_loss"] = self.patch_loss(own, patches, teacher_temp, seen)
             total = total + self.patch_weight * losses["patch_loss"]
-        return {"loss": total, **losses}, teacher
-
-    def teacher_views(self, views: list[Tensor]) -> list[Tensor]:
-        """The views the teacher has to see: those of the patch loss, else the global ones."""
-        if self.patch_loss is not None and self.patch_views == "all":
-            return views
-        return views[: self.objective.num_views]
+        return {"loss": total, **losses}
 
     def update(self, teacher: Logits) -> None:
         """Take what the teacher said of a batch into queues, and into the sums for the centres."""
         self.objective.update(teacher.image)
         if self.patch_loss is not None:
-            self.patch_loss.update(teacher.patches)
+            self.patch_loss.update(list(teacher.patches.values()))
 
     def move_centers(self) -> None:
         """Move the centres towards the mean of what the teacher said in this step."""

@@ -13,7 +13,7 @@ from selfpatch.results.settings import Settings, flat
 FREE = re.compile(
     r"^(work_dir|load_from|resume|launcher|log_level|log_processor|experiment_name|visualizer"
     r"|vis_backends|env_cfg|default_hooks|custom_hooks|custom_imports|default_scope|sharded"
-    r"|train_dataloader|optim_wrapper\.accumulative_counts)(\.|$)"
+    r"|compile|activation_checkpointing|train_dataloader|optim_wrapper\.accumulative_counts)(\.|$)"
 )
 """What decides how a run is carried out, watched and shared out, and not what is trained."""
 

@@ -20,6 +20,7 @@ from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sampling import EpochSampler
 from selfpatch.engine.sharding import shard
 from selfpatch.engine.summary import images_per_batch, summary
+from selfpatch.models.distributed import unwrapped
 
 
 class PretrainRunner(Runner):
@@ -55,6 +56,16 @@ class PretrainRunner(Runner):
         return MMDistributedDataParallel(
             module=model, device_ids=device_ids, broadcast_buffers=False
         )
+
+    def _maybe_compile(self, target: str) -> None:
+        """Compile the trunks, if the config's ``compile`` says so; mmengine compiles a whole step,
+        whose losses are made in chunks.
+        """
+        options = self.cfg.get("compile") or None
+        if options is not None:
+            model = unwrapped(self.model)
+            for network in (model.student, model.teacher):
+                network.trunk.compile(**({} if options is True else options))
 
     def _init_model_weights(self) -> None:
         """Nothing: the model's constructor drew the same weights in every process."""

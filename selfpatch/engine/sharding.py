@@ -7,7 +7,7 @@ from mmengine.dist import get_world_size
 from torch import Tensor, nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
 from selfpatch.engine.pretrainer import Pretrainer
@@ -21,7 +21,10 @@ def shard(model: Pretrainer) -> Pretrainer:
     for network in (model.student, model.teacher):
         for block in network.trunk.blocks:
             fully_shard(block, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    # Gathered weights are given up after each use: what update() leaves would be stale in a step.
+    fully_shard(model, mesh=mesh, reshard_after_forward=True)
+    for method in ("look", "update"):  # what needs whole weights, beside the forward pass
+        register_fsdp_forward_method(model, method)
     return model
 
 

@@ -1,6 +1,7 @@
 """Tokens -> summaries -> prototypes: the aggregation head h and the projection heads g, g'."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import cast
 
@@ -122,6 +123,64 @@ class AggregationHead(nn.Module):
         return self.norm(image), self.norm(patches).view(batch, num_patches, embed_dim)
 
 
+class PrototypeLayer(nn.Module):
+    """A linear layer without bias whose rows have the norm ``weight_g`` (weight normalisation)."""
+
+    def __init__(self, width_in: int, num_prototypes: int, fixed_norm: bool) -> None:
+        super().__init__()
+        weight = torch.empty(num_prototypes, width_in)
+        nn.init.kaiming_uniform_(weight, a=5**0.5)
+        self.weight_v = nn.Parameter(weight)
+        self.weight_g = nn.Parameter(torch.ones(num_prototypes, 1), requires_grad=not fixed_norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., width_in) -> (..., num_prototypes)."""
+        return logits_of(x, *factors(self.weight_v, self.weight_g))
+
+
+def factors(weight_v: Tensor, weight_g: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights of a :class:`PrototypeLayer` -> the prototypes and scales of :func:`logits_of`.
+
+    A scale brings each product to the norm ``weight_g``, so that no second, normalised copy of the
+    prototypes is made. Autocast lowers the precision of the prototypes, not of the scales.
+    """
+    scale = weight_g / weight_v.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    device = weight_v.device.type
+    if torch.is_autocast_enabled(device):
+        weight_v = weight_v.to(torch.get_autocast_dtype(device))
+    return weight_v, scale.squeeze(1)
+
+
+def logits_of(vectors: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
+    """Vectors (..., width), prototypes (K, width), scale (K,) -> logits (..., K), as ``scale``."""
+    # Of more than two dimensions, matmul would copy the prototypes for each view.
+    rows = vectors.to(prototypes.dtype).reshape(-1, vectors.shape[-1])
+    return (rows @ prototypes.T).to(scale.dtype).mul(scale).view(*vectors.shape[:-1], -1)
+
+
+@dataclass(frozen=True)
+class PrototypeLogits:
+    """Logits (..., K) in their factors: all of them at once would be the largest tensor of a step.
+
+    Attributes:
+        vectors: (..., width), of norm 1.
+        layer: The prototypes.
+    """
+
+    vectors: Tensor
+    layer: PrototypeLayer
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __getitem__(self, rows: slice) -> "PrototypeLogits":
+        return PrototypeLogits(self.vectors[rows], self.layer)
+
+    def whole(self) -> Tensor:
+        """(..., K)."""
+        return self.layer(self.vectors)
+
+
 class ProjectionHead(nn.Module):
     """DINO's projection head: an MLP, an L2 norm, and prototypes of a fixed norm.
 
@@ -152,24 +211,9 @@ class ProjectionHead(nn.Module):
         self.mlp.apply(init_transformer_weights)
         self.last_layer = PrototypeLayer(bottleneck_dim, num_prototypes, norm_last_layer)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> PrototypeLogits:
         """(..., D) -> logits (..., num_prototypes)."""
-        return self.last_layer(F.normalize(self.mlp(x), dim=-1))
-
-
-class PrototypeLayer(nn.Module):
-    """A linear layer without bias whose rows have the norm ``weight_g`` (weight normalisation)."""
-
-    def __init__(self, width_in: int, num_prototypes: int, fixed_norm: bool) -> None:
-        super().__init__()
-        weight = torch.empty(num_prototypes, width_in)
-        nn.init.kaiming_uniform_(weight, a=5**0.5)
-        self.weight_v = nn.Parameter(weight)
-        self.weight_g = nn.Parameter(torch.ones(num_prototypes, 1), requires_grad=not fixed_norm)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., width_in) -> (..., num_prototypes)."""
-        return F.linear(x, self.weight_g * F.normalize(self.weight_v, dim=1))
+        return PrototypeLogits(F.normalize(self.mlp(x), dim=-1), self.last_layer)
 
 
 class EmbeddingHead(nn.Module):

@@ -25,8 +25,14 @@ def check_neighbourhood(size: int | str, border: str) -> None:
 
 
 @lru_cache(maxsize=64)
-def neighbour_index(rows: int, columns: int, size: int | str = 3, border: str = "wrap") -> Tensor:
-    """The neighbours N(i) of every patch of a grid.
+def neighbour_index(
+    rows: int,
+    columns: int,
+    size: int | str = 3,
+    border: str = "wrap",
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """The neighbours N(i) of every patch of a grid; made once, and kept on the device.
 
     Args:
         rows: Rows of the grid.
@@ -35,6 +41,7 @@ def neighbour_index(rows: int, columns: int, size: int | str = 3, border: str = 
             other patch of the image.
         border: ``wrap`` continues at the opposite edge, as the reference does; ``clip`` keeps to
             the image.
+        device: Where it is needed.
 
     Returns:
         int64 (rows * columns, M) with M = size**2 - 1, or rows * columns - 1 for ``all``: patch
@@ -42,20 +49,21 @@ def neighbour_index(rows: int, columns: int, size: int | str = 3, border: str = 
         where there are fewer.
     """
     check_neighbourhood(size, border)
+    patches = range(rows * columns)
     if size == "all":
-        every = torch.arange(rows * columns).expand(rows * columns, -1)
-        return every[~torch.eye(rows * columns, dtype=torch.bool)].view(rows * columns, -1)
+        index = [[other for other in patches if other != patch] for patch in patches]
+        return torch.tensor(index, device=device)
     size = int(size)
     reach = range(-(size // 2), size // 2 + 1)
-    index = torch.full((rows * columns, size**2 - 1), NO_PATCH)
-    for patch in range(rows * columns):
+    index = []
+    for patch in patches:
         row, column = divmod(patch, columns)
         around = [(row + down, column + right) for down in reach for right in reach]
         if border == "clip":
             around = [(r, c) for r, c in around if 0 <= r < rows and 0 <= c < columns]
-        found = {r % rows * columns + c % columns for r, c in around} - {patch}
-        index[patch, : len(found)] = torch.tensor(sorted(found), dtype=torch.int64)
-    return index
+        found = sorted({r % rows * columns + c % columns for r, c in around} - {patch})
+        index.append(found + [NO_PATCH] * (size**2 - 1 - len(found)))
+    return torch.tensor(index, device=device)
 
 
 def neighbour_similarity(tokens: Tensor, neighbours: Tensor) -> Tensor:

@@ -1,14 +1,14 @@
 """Views -> logits: the trunk f with its heads, as student and as teacher."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from selfpatch.errors import InputError
-from selfpatch.models.heads import AggregationHead, ProjectionHead
+from selfpatch.models.heads import AggregationHead, ProjectionHead, PrototypeLogits
 from selfpatch.models.neighbours import (
     check_neighbourhood,
     match_positives,
@@ -24,18 +24,21 @@ class Logits(NamedTuple):
 
     Attributes:
         image: (V, B, K), one row per view: logits or an embedding, as the objective's head gives.
-        patches: One tensor (v, B, N, K') for each run of v views of equal size; their v add up
-            to V. Empty for a network without patch head.
+        patches: (v, B, N, K') of each run of v views of equal size, by the number of its first
+            view. Empty for a network without patch head.
     """
 
-    image: Tensor
-    patches: list[Tensor]
+    image: Any
+    patches: dict[int, PrototypeLogits]
 
 
-def batches_of_equal_size(views: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Stack each run of equally sized views (B, 3, h, w): tensors (v, B, 3, h, w), in order."""
+def runs_of_equal_size(views: Sequence[Tensor]) -> list[tuple[int, Tensor]]:
+    """Views (B, 3, h, w) -> runs of equally sized ones (v, B, 3, h, w) with the first's number."""
+    runs, first = [], 0
     for _, run in groupby(views, key=lambda view: view.shape):
-        yield torch.stack(list(run))
+        runs.append((first, torch.stack(list(run))))
+        first += len(runs[-1][1])
+    return runs
 
 
 def image_token(trunk: Trunk, tokens: Tensor) -> Tensor:
@@ -79,17 +82,18 @@ class ImageNetwork(nn.Module):
         self.trunk = trunk
         self.image_head = image_head
 
-    def forward(self, views: Sequence[Tensor]) -> Logits:
-        """Views, each (B, 3, h, w) -> their image logits."""
-        images = []
-        for batch in batches_of_equal_size(views):
-            tokens = self.trunk(batch.flatten(0, 1))
-            images.append(image_token(self.trunk, tokens).unflatten(0, batch.shape[:2]))
-        return Logits(self.image_head(torch.cat(images)), [])
+    def forward(self, views: Tensor, patches: bool = False) -> tuple[Any, None]:
+        """Views (v, B, 3, h, w) -> their image logits (v, B, K); no patches' logits."""
+        return self.image_head(self.images(views)), None
 
-    def targets(self, views: Sequence[Tensor]) -> Logits:
-        """As teacher the network does what it does as student."""
-        return self(views)
+    def targets(self, runs: Sequence[tuple[int, Tensor]]) -> Logits:
+        """As teacher, of runs of views (v, B, 3, h, w): what it does as student."""
+        return Logits(self.image_head(torch.cat([self.images(views) for _, views in runs])), {})
+
+    def images(self, views: Tensor) -> Tensor:
+        """Views (v, B, 3, h, w) -> their image tokens (v, B, D)."""
+        tokens = self.trunk(views.flatten(0, 1))
+        return image_token(self.trunk, tokens).unflatten(0, views.shape[:2])
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
@@ -156,29 +160,40 @@ class SelfPatchNetwork(nn.Module):
         sequences = [places.flatten(2).transpose(1, 2) for places in (last, patches)]
         return sequences[0], self.widen(sequences[1]), (rows, columns)
 
-    def forward(self, views: Sequence[Tensor]) -> Logits:
-        """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves."""
-        images, patches = [], []
-        for batch in batches_of_equal_size(views):
-            tokens, places, _ = self.tokens(batch.flatten(0, 1))
-            image = self.aggregation_head.summarize_image(tokens)
-            images.append(image.unflatten(0, batch.shape[:2]))
-            own = self.patch_head(self.aggregation_head.norm(places))
-            patches.append(own.unflatten(0, batch.shape[:2]))
-        return Logits(self.image_head(torch.cat(images)), patches)
+    def forward(self, views: Tensor, patches: bool = True) -> tuple[Any, PrototypeLogits | None]:
+        """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves.
 
-    def targets(self, views: Sequence[Tensor]) -> Logits:
-        """As teacher (Eq. 6-7): the image's summary y and the patches' summaries y^(i)."""
-        images, patches = [], []
-        for batch in batches_of_equal_size(views):
-            tokens, places, grid = self.tokens(batch.flatten(0, 1))
+        Args:
+            views: (v, B, 3, h, w).
+            patches: Whether the patches' logits are wanted.
+
+        Returns:
+            Logits (v, B, K) and (v, B, N, K'), or None.
+        """
+        tokens, places, _ = self.tokens(views.flatten(0, 1))
+        image = self.aggregation_head.summarize_image(tokens)
+        said = self.image_head(image.unflatten(0, views.shape[:2]))
+        if not patches:
+            return said, None
+        own = self.aggregation_head.norm(places).unflatten(0, views.shape[:2])
+        return said, self.patch_head(own)
+
+    def targets(self, runs: Sequence[tuple[int, Tensor]]) -> Logits:
+        """As teacher (Eq. 6-7): the image's summary y and the patches' summaries y^(i).
+
+        Args:
+            runs: Views (v, B, 3, h, w) with the number of the first one.
+        """
+        images, patches = [], {}
+        for first, views in runs:
+            tokens, places, grid = self.tokens(views.flatten(0, 1))
             image, summaries = self.aggregate(
                 self.aggregation_head, places, self.positives(places, grid)
             )
             if places is not tokens:
                 image = self.aggregation_head.summarize_image(tokens)
-            images.append(image.unflatten(0, batch.shape[:2]))
-            patches.append(self.patch_head(summaries).unflatten(0, batch.shape[:2]))
+            images.append(image.unflatten(0, views.shape[:2]))
+            patches[first] = self.patch_head(summaries.unflatten(0, views.shape[:2]))
         return Logits(self.image_head(torch.cat(images)), patches)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -187,7 +202,7 @@ class SelfPatchNetwork(nn.Module):
 
     def positives(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """P(i) of every patch (B, N, D) of a grid (rows, columns): int64 (B, N, k)."""
-        neighbours = neighbour_index(*grid, self.neighbourhood, self.border).to(tokens.device)
+        neighbours = neighbour_index(*grid, self.neighbourhood, self.border, tokens.device)
         k = neighbours.shape[1] if self.k == "all" else int(self.k)
         return match_positives(tokens, neighbours, k)
 

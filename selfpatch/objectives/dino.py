@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from selfpatch.errors import InputError
-from selfpatch.models.heads import ProjectionHead
-from selfpatch.objectives.distillation import Center, cross_entropy_of_pairs
+from selfpatch.models.heads import ProjectionHead, PrototypeLogits
+from selfpatch.objectives.distillation import Center, cross_entropy
 from selfpatch.objectives.objective import Objective, check_positive
 
 
@@ -23,6 +23,8 @@ class DINO(Objective, name="dino"):
             SelfPatch, or the ``global`` ones, as in DINO.
         **head: Further arguments of :class:`ProjectionHead`.
     """
+
+    compares_all_views = True
 
     def __init__(
         self,
@@ -47,24 +49,29 @@ class DINO(Objective, name="dino"):
         """The projection head g."""
         return ProjectionHead(embed_dim, **self.head_arguments)
 
-    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+    def forward(
+        self,
+        student: PrototypeLogits,
+        teacher: PrototypeLogits,
+        teacher_temp: float,
+        first: int,
+        num_views: int,
+    ) -> Tensor:
         """Mean cross-entropy over all pairs of a teacher's global view and another student view.
 
         For the teacher's view t and the student's v != t, the global ones first in both, it is
         -sum_k p_k log q_k with p = softmax((teacher_t - centre) / teacher_temp) and
         q = softmax(student_v / student_temp).
-
-        Args:
-            student: (V, B, K).
-            teacher: (num_global or more, B, K).
-            teacher_temp: Temperature of the targets.
         """
-        targets = self.center.targets(teacher[: self.num_views], teacher_temp)
-        losses = cross_entropy_of_pairs(student, targets, self.student_temp)  # (T, V, B)
-        same_view = torch.eye(*losses.shape[:2], dtype=torch.bool, device=losses.device)
-        return losses[~same_view].mean()
+        teacher = teacher[: self.num_views]
+        target = torch.arange(len(teacher), device=teacher.vectors.device)[:, None]
+        view = torch.arange(first, first + len(student), device=target.device)
+        num_pairs = len(teacher) * (num_views - 1)
+        pairs = (target != view) / (num_pairs * student.vectors.shape[1])
+        temps = self.student_temp, teacher_temp
+        return cross_entropy(student, teacher, self.center, *temps, pairs)
 
-    def update(self, teacher: Tensor) -> None:
+    def update(self, teacher: PrototypeLogits) -> None:
         """Collect the teacher's logits (V, B, K) for the centre."""
         self.center.collect(teacher if self.center_views == "all" else teacher[: self.num_views])
 

@@ -1,45 +1,23 @@
-"""Logits of student and teacher -> the loss of self-distillation with a centre (DINO).
+"""Vectors and prototypes -> the loss of self-distillation with a centre (DINO).
 
-The loss of a pair is the cross-entropy -sum_k t_k log softmax(s)_k. Because the targets t add up to
-one, it equals logsumexp(s) - <t, s>, and the log-softmax is not kept for the backward pass.
+With 65,536 prototypes the logits of a batch are larger than all activations of a ViT-S, so they are
+made chunk by chunk, and only once: the loss's gradient is known in closed form, softmax(s) - t, and
+is taken in the forward pass, while a chunk's logits are at hand.
 """
+
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import mean_over_processes
+from selfpatch.models.heads import PrototypeLogits, factors, logits_of
 
-
-def cross_entropy(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:
-    """Cross-entropy of each row of ``student`` with its own row of ``targets``, in fp32.
-
-    Args:
-        student: Logits (..., K).
-        targets: Distributions (..., K).
-        student_temp: Temperature of the student.
-
-    Returns:
-        (...).
-    """
-    logits = student.float() / student_temp
-    return logits.logsumexp(-1) - (targets * logits).sum(-1)
-
-
-def cross_entropy_of_pairs(student: Tensor, targets: Tensor, student_temp: float) -> Tensor:
-    """Cross-entropy of every student view with every target view of the same image, in fp32.
-
-    Args:
-        student: Logits (V, B, K).
-        targets: Distributions (T, B, K).
-        student_temp: Temperature of the student.
-
-    Returns:
-        (T, V, B).
-    """
-    with torch.autocast(student.device.type, enabled=False):
-        logits = student.float() / student_temp
-        return logits.logsumexp(-1) - torch.einsum("tbk,vbk->tvb", targets, logits)
+CHUNK = {"cpu": 2**21, "cuda": 2**25}
+"""Logits that are made at once: what fits a processor's caches, what keeps a GPU busy."""
 
 
 class Center(nn.Module):
@@ -63,16 +41,21 @@ class Center(nn.Module):
         self.pending_sum: Tensor | None = None  # of the rows collected since the last step
         self.pending_rows = 0
 
-    def targets(self, teacher: Tensor, teacher_temp: float) -> Tensor:
+    def targets(self, logits: Tensor, teacher_temp: float) -> Tensor:
         """Teacher logits (..., K) -> centred and sharpened distributions (..., K), in fp32."""
-        return ((teacher.float() - self.value) / teacher_temp).softmax(-1)
+        return ((logits - self.value) / teacher_temp).softmax(-1)
 
     @torch.no_grad()
-    def collect(self, *teacher: Tensor) -> None:
-        """Add all rows of a batch's ``teacher``, each (..., K), to those of this step."""
-        rows_sum = torch.stack([t.float().flatten(0, -2).sum(0) for t in teacher]).sum(0)
-        self.pending_sum = rows_sum if self.pending_sum is None else self.pending_sum + rows_sum
-        self.pending_rows += sum(t[..., 0].numel() for t in teacher)
+    def collect(self, *teacher: PrototypeLogits) -> None:
+        """Add all rows of a batch's ``teacher`` to those of this step.
+
+        Logits are linear in the vectors, so that the sum of the vectors gives that of the logits.
+        """
+        for logits in teacher:
+            rows = logits.vectors.float().flatten(0, -2)
+            rows_sum = logits.layer(rows.sum(0))
+            self.pending_sum = rows_sum if self.pending_sum is None else self.pending_sum + rows_sum
+            self.pending_rows += len(rows)
 
     @torch.no_grad()
     def step(self) -> None:
@@ -82,3 +65,125 @@ class Center(nn.Module):
         mean = mean_over_processes(self.pending_sum / self.pending_rows)
         self.value.lerp_(mean, 1 - self.momentum)
         self.pending_sum, self.pending_rows = None, 0
+
+
+def cross_entropy(
+    student: PrototypeLogits,
+    teacher: PrototypeLogits,
+    center: Center,
+    student_temp: float,
+    teacher_temp: float,
+    pairs: Tensor,
+) -> Tensor:
+    """Weighted sum of the cross-entropies of each student view with each target of the same row.
+
+    Args:
+        student: (V, R, K).
+        teacher: (T, R, K).
+        center: Of the teacher's logits.
+        student_temp: Temperature of the student.
+        teacher_temp: Temperature of the targets.
+        pairs: (T, V), the weight of view v's cross-entropy with target t, in every row.
+
+    Returns:
+        A scalar, in fp32.
+    """
+    unit = pairs.sum(0).max()  # taken out, lest gradients of fp16 vanish: they are below it
+    pairs = pairs / unit
+    layer = student.layer
+    prototypes, scale = factors(teacher.layer.weight_v, teacher.layer.weight_g)
+
+    def targets(part: slice) -> Tensor:
+        logits = logits_of(teacher.vectors[:, part], prototypes, scale)
+        return pairs.T @ center.targets(logits, teacher_temp).flatten(1)
+
+    loss: Tensor = CrossEntropy.apply(
+        student.vectors, layer.weight_v, layer.weight_g, targets, pairs.sum(0), student_temp
+    )
+    return unit * loss
+
+
+class CrossEntropy(torch.autograd.Function):
+    """Cross-entropy of logits with distributions, both made in chunks; gradients along the way.
+
+    The targets t of a row add up to its ``mass`` m, so that the gradient with respect to its logits
+    is m softmax(s) - t.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        vectors: Tensor,
+        weight_v: Tensor,
+        weight_g: Tensor,
+        targets: Callable[[slice], Tensor],
+        mass: Tensor,
+        temp: float,
+    ) -> Tensor:
+        """Sum over all rows.
+
+        Args:
+            ctx: Keeps the gradients.
+            vectors: (V, R, width).
+            weight_v: (K, width), see :class:`PrototypeLayer`.
+            weight_g: (K, 1), likewise.
+            targets: Rows r -> what each view's distribution should be there, (V, r * K).
+            mass: (V,), what each row of a view's targets adds up to.
+            temp: Temperature of the logits.
+        """
+        prototypes, scale = factors(weight_v, weight_g)
+        scale = scale / temp
+        loss = torch.zeros_like(mass[0])
+        of_vectors = torch.empty_like(vectors, dtype=weight_v.dtype)
+        of_prototypes = torch.zeros_like(weight_v)
+        with torch.autocast(vectors.device.type, enabled=False):
+            for part in chunks(vectors, len(prototypes)):
+                rows = vectors[:, part].to(prototypes.dtype)
+                wanted = targets(part).view(*rows.shape[:2], -1)
+                log_q = logits_of(rows, prototypes, scale).log_softmax(-1)
+                loss -= torch.linalg.vecdot(wanted, log_q).sum()
+                gradient = log_q.exp_().mul_(mass[:, None, None]).sub_(wanted).mul_(scale)
+                gradient = gradient.flatten(0, 1).to(prototypes.dtype)
+                of_vectors[:, part] = (gradient @ prototypes).view_as(rows)
+                add_product(of_prototypes, gradient.T, rows.flatten(0, 1))
+        ctx.gradients = (
+            of_vectors.to(vectors.dtype),
+            *through_norm(of_prototypes, weight_v, weight_g),
+        )
+        return loss
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """What was computed with the loss, times the loss's own gradient; works once."""
+        gradients, ctx.gradients = ctx.gradients, None
+        return *(gradient.mul_(grad) for gradient in gradients), None, None, None
+
+
+def chunks(vectors: Tensor, num_prototypes: int) -> Iterator[slice]:
+    """Parts of the rows of (V, R, width) whose logits are few enough to be made at once."""
+    per_row = len(vectors) * num_prototypes
+    size = max(CHUNK.get(vectors.device.type, CHUNK["cpu"]) // per_row, 1)
+    return (slice(start, start + size) for start in range(0, vectors.shape[1], size))
+
+
+def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """Add ``a @ b`` to ``total``, which may be of higher precision."""
+    if a.dtype == total.dtype:
+        total.addmm_(a, b)
+    else:
+        total += a @ b
+
+
+def through_norm(gradient: Tensor, weight_v: Tensor, weight_g: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient with respect to prototypes -> those with respect to what they are made of.
+
+    Args:
+        gradient: (K, width), with respect to ``weight_v`` if its rows' norms were constants;
+            overwritten.
+        weight_v: (K, width), see :class:`PrototypeLayer`.
+        weight_g: (K, 1), likewise.
+    """
+    along = torch.linalg.vecdot(gradient, weight_v)[:, None]
+    gradient.addcmul_(weight_v, along / torch.linalg.vecdot(weight_v, weight_v)[:, None], value=-1)
+    return gradient, along / weight_g

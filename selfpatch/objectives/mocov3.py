@@ -75,13 +75,22 @@ class MoCoV3(Objective, name="mocov3"):
         """The projector g, of which the teacher has a copy."""
         return EmbeddingHead(embed_dim, num_layers=3, **self.head_arguments)
 
-    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+    def forward(
+        self,
+        student: Tensor,
+        teacher: Tensor,
+        teacher_temp: float,
+        first: int = 0,
+        num_views: int = 2,
+    ) -> Tensor:
         """Sum over both directions of 2 * temperature * mean cross-entropy of finding the key.
 
         Args:
             student: (2 or more, B, K).
             teacher: (2 or more, B, K).
             teacher_temp: Not used; keys and queries share one temperature.
+            first: 0: the two views come together.
+            num_views: Not used; others are not compared.
         """
         queries = F.normalize(self.predictor(student[:2]).float(), dim=-1)
         keys = F.normalize(teacher[:2].float(), dim=-1)

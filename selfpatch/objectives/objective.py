@@ -15,15 +15,17 @@ class Objective(nn.Module, ABC):
 
     A subclass states the name that a config gives it, ``class DINO(Objective, name="dino")``, and
     :func:`build_objective` finds it once its file is imported. In a step, for each of its batches:
-    the loss (:meth:`forward`, which changes nothing), then :meth:`update`; and once for the whole
-    step, after the student has moved, :meth:`finish_step`.
+    the loss, size of views by size of views (:meth:`forward`, which changes nothing), then
+    :meth:`update`; and once for the whole step, after the student has moved, :meth:`finish_step`.
 
     Attributes:
         num_views: The first so many views are the ones whose targets the loss needs.
+        compares_all_views: Whether the loss looks at the student's other views as well.
     """
 
     known: ClassVar[dict[str, type["Objective"]]] = {}
     num_views = 2
+    compares_all_views = False
 
     def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -59,17 +61,26 @@ class Objective(nn.Module, ABC):
         """The head g that student and teacher each have one of: (V, B, embed_dim) -> (V, B, K)."""
 
     @abstractmethod
-    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
-        """The loss of a batch, a scalar.
+    def forward(
+        self, student: Any, teacher: Any, teacher_temp: float, first: int, num_views: int
+    ) -> Tensor:
+        """The share that v equally sized views have in a batch's loss, a scalar.
+
+        The shares of all views add up to the loss. The first ``num_views`` of the class come
+        together, so that an objective that compares no others is only called with ``first`` = 0.
 
         Args:
-            student: Outputs of the student's head (V, B, K), for all V views.
-            teacher: Outputs of the teacher's head (``num_views`` or more, B, K), no gradient.
+            student: Outputs of the student's head (v, B, K), :class:`PrototypeLogits` if it has
+                prototypes.
+            teacher: Outputs of the teacher's head (``num_views`` of the class or more, B, K), no
+                gradient.
             teacher_temp: Temperature of the targets in this step, for objectives that sharpen
                 them.
+            first: Number of the first of the student's views.
+            num_views: All views of an image.
         """
 
-    def update(self, teacher: Tensor) -> None:
+    def update(self, teacher: Any) -> None:
         """Take a batch's teacher outputs into the memory, of all processes; nothing by default."""
 
     def finish_step(self) -> None:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
+from selfpatch.models.heads import PrototypeLogits
 from selfpatch.objectives.distillation import Center, cross_entropy
 from selfpatch.objectives.objective import check_positive
 
@@ -29,24 +29,30 @@ class SelfPatchLoss(nn.Module):
         self.center = Center(num_prototypes, center_momentum)
 
     def forward(
-        self, student: Sequence[Tensor], teacher: Sequence[Tensor], teacher_temp: float
+        self,
+        student: PrototypeLogits,
+        teacher: PrototypeLogits,
+        teacher_temp: float,
+        num_views: int,
     ) -> Tensor:
-        """Mean over views of the mean over images and patches (Eq. 7).
+        """What v equally sized views add to the mean over views, images and patches (Eq. 7).
 
         Args:
-            student: Tensors (v, B, N, K'), one per run of v equally sized views.
-            teacher: Like ``student``; where it saw fewer views, those are the first ones, and the
-                student's others do not count.
+            student: (v or more, B, N, K'); more than the teacher saw do not count.
+            teacher: (v, B, N, K').
             teacher_temp: Temperature of the targets.
+            num_views: All views that count, of every size.
         """
-        losses = []
-        for own, summary in zip(student[: len(teacher)], teacher, strict=True):
-            targets = self.center.targets(summary, teacher_temp)
-            of_patches = cross_entropy(own[: len(summary)], targets, self.student_temp)
-            losses.append(of_patches.flatten(1).mean(1))  # (v,)
-        return torch.cat(losses).mean()
+        rows = teacher.vectors[..., 0].numel()
+        weight = len(teacher) / num_views / rows
+        own, summaries = (
+            PrototypeLogits(logits.vectors[: len(teacher)].flatten(0, 2)[None], logits.layer)
+            for logits in (student, teacher)
+        )
+        pairs = self.center.value.new_full((1, 1), weight)
+        return cross_entropy(own, summaries, self.center, self.student_temp, teacher_temp, pairs)
 
-    def update(self, teacher: Sequence[Tensor]) -> None:
+    def update(self, teacher: Sequence[PrototypeLogits]) -> None:
         """Collect the teacher's patches, (v, B, N, K') each, for the centre."""
         self.center.collect(*teacher)
 

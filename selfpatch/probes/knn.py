@@ -44,12 +44,18 @@ def knn_accuracy(
 
     own, votes = features(bank)
     others, labels = features(queries)
-    predicted = knn_classify(others, own, votes, k, temperature)
+    num_classes = max(bank.labels) + 1
+    predicted = knn_classify(others, own, votes, num_classes, k, temperature)
     return 100 * (predicted == labels).float().mean().item()
 
 
 def knn_classify(
-    queries: Tensor, bank: Tensor, bank_labels: Tensor, k: int, temperature: float
+    queries: Tensor,
+    bank: Tensor,
+    bank_labels: Tensor,
+    num_classes: int,
+    k: int,
+    temperature: float,
 ) -> Tensor:
     """Class with the most votes, exp(similarity / temperature) each, among the k nearest.
 
@@ -59,7 +65,8 @@ def knn_classify(
     Args:
         queries: Unit vectors (Q, D).
         bank: Unit vectors (M, D).
-        bank_labels: int64 (M,).
+        bank_labels: int64 (M,), below ``num_classes``.
+        num_classes: How many there are.
         k: Neighbours that vote; at most M do.
         temperature: Temperature of the votes.
 
@@ -68,6 +75,5 @@ def knn_classify(
     """
     similarity, nearest = (queries @ bank.T).topk(min(k, len(bank)))
     votes = similarity.div(temperature).exp()
-    num_classes = int(bank_labels.max()) + 1
     totals = votes.new_zeros(len(queries), num_classes)
     return totals.scatter_add_(1, bank_labels[nearest], votes).argmax(1)

@@ -132,7 +132,9 @@ class Recorder(selfpatch.engine.hooks.Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         group = runner.optim_wrapper.optimizer.param_groups[0]
-        values = {**outputs, "lr": group["lr"], "weight_decay": group["weight_decay"]}
+        names = ("loss", "cls_loss", "patch_loss")
+        logged = {n: runner.message_hub.get_scalar(f"train/{n}").current() for n in names}
+        values = {**logged, "lr": group["lr"], "weight_decay": group["weight_decay"]}
         values["momentum"] = runner.train_loop.schedule(runner.iter).momentum
         for name, value in values.items():
             self.log.setdefault(name, []).append(float(value))

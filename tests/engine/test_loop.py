@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from selfpatch.errors import InputError
-from tests.engine.tiny_pretraining import train
+from tests.engine.tiny_pretraining import train, weights
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_explained(images, tmp_path, monkeypatch):
@@ -17,12 +17,49 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_explained(images, tmp_pa
     monkeypatch.setattr(
         SelfPatchLoss,
         "forward",
-        lambda *args: forward(*args) * (math.nan if next(calls) == 2 else 1),
+        lambda *args: forward(*args) * (math.nan if next(calls) == 4 else 1),  # two a batch
     )
+    every = {"default_hooks.checkpoint.by_epoch": False}
+    quiet = {"default_hooks.logger.interval": 1000}
     with pytest.raises(InputError, match=r"patch_loss is nan at iteration 2 of epoch 1 on .*\.png"):
-        train("demo_selfpatch.py", images, tmp_path)
+        train("demo_selfpatch.py", images, tmp_path, **every, **quiet)
     saved = torch.load(tmp_path / "non_finite_iter_2_rank_0.pth", weights_only=True)
     assert math.isnan(saved["losses"]["patch_loss"])
     assert math.isfinite(saved["losses"]["cls_loss"])
     assert len(saved["path"]) == len(saved["views"][0]) == 4
     assert all(value.isfinite().all() for value in saved["state_dict"].values())
+    before = weights(tmp_path, "iter_2.pth")
+    for name, value in saved["state_dict"].items():
+        if name.startswith("student."):
+            assert value.equal(before[name])
+    assert not (tmp_path / "iter_3.pth").exists()
+
+
+def test_a_loss_that_is_not_finite_stops_a_run_that_neither_logs_nor_saves(
+    images, tmp_path, monkeypatch
+):
+    from selfpatch.objectives.dino import DINO
+
+    forward = DINO.forward
+    calls = iter(range(100))
+    monkeypatch.setattr(
+        DINO,
+        "forward",
+        lambda *args: forward(*args) * (math.nan if next(calls) == 2 else 1),  # two a batch
+    )
+    with pytest.raises(InputError, match="cls_loss is nan at iteration 1 of epoch 1"):
+        train("demo_dino.py", images, tmp_path, default_hooks__logger__interval=1000)
+    assert not list(tmp_path.glob("epoch_*.pth"))
+
+
+@pytest.mark.filterwarnings("ignore:torch.utils.checkpoint")  # mmengine leaves a choice open
+@pytest.mark.parametrize(
+    "settings",
+    [{"compile": {"backend": "eager"}}, {"activation_checkpointing": ["student.trunk.blocks.1"]}],
+    ids=["compile", "activation checkpointing"],
+)
+def test_mmengines_settings_for_speed_and_memory_change_no_weight(settings, images, tmp_path):
+    plain = weights(train("demo_selfpatch.py", images, tmp_path / "plain"), "epoch_2.pth")
+    changed = train("demo_selfpatch.py", images, tmp_path / "changed", **settings)
+    for name, value in weights(changed, "epoch_2.pth").items():
+        torch.testing.assert_close(value, plain[name], atol=1e-5, rtol=0, msg=name)

@@ -27,7 +27,7 @@ def test_nearest_neighbours_vote_with_their_similarity():
             sum(math.exp(similarity[i] / 0.07) for i in nearest if labels[i] == c) for c in range(3)
         ]
         predicted.append(votes.index(max(votes)))
-    assert knn_classify(queries, bank, labels, k=4, temperature=0.07).tolist() == predicted
+    assert knn_classify(queries, bank, labels, 3, k=4, temperature=0.07).tolist() == predicted
 
 
 def test_spread_of_tokens_by_hand():

@@ -1,5 +1,7 @@
 """Clipping by hand."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -42,6 +44,24 @@ def test_rates_and_clipping_by_the_names_that_a_config_gives():
     wrapper.clip_gradients()
     total = torch.cat([parameter.grad.flatten() for parameter in parameters]).norm()
     assert float(total) == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_gradient_that_is_not_finite_moves_nothing(fused, value):
+    parameters = with_gradients([1.0, 1.0], [1.0])
+    groups = [{"params": parameters, "decays": True}]
+    wrapper = PretrainOptimWrapper(torch.optim.AdamW(groups, lr=0.1, fused=fused), clip_norm=1.0)
+    for last in (1.0, value, 1.0):
+        before = [parameter.detach().clone() for parameter in parameters]
+        for parameter in parameters:
+            parameter.grad = torch.ones_like(parameter)
+        parameters[1].grad = torch.tensor([last])
+        wrapper.clip_gradients()
+        wrapper.step()
+        stood = [p.equal(old) for p, old in zip(parameters, before, strict=True)]
+        assert stood == [not math.isfinite(last)] * 2
+        assert all(parameter.isfinite().all() for parameter in parameters)
 
 
 def test_a_norm_of_zero_leaves_the_gradients():

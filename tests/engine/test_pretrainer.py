@@ -28,15 +28,35 @@ def tiny(objective: str, selfpatch: dict | None = None, **trunk) -> Pretrainer:
     return Pretrainer({**sizes, **own, **trunk}, {"name": objective, **arguments}, selfpatch)
 
 
+def losses_of(model: Pretrainer, views: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The losses of a batch: the shares of its runs of equal views added up."""
+    teacher = model.look(views)
+    shares = [model(run, first, len(views), teacher, TEMP) for first, run in model.runs(views)]
+    return {name: torch.stack([share[name] for share in shares if name in share]).sum()
+            for name in shares[-1]}  # fmt: skip
+
+
 @pytest.mark.parametrize("patches", [None, {}], ids=["alone", "selfpatch"])
 @pytest.mark.parametrize("objective", ["dino", "moby", "mocov3"])
 def test_every_objective_trains_every_part_of_its_student(objective, patches):
     model = tiny(objective, patches)
     views = [torch.randn(4, 3, 32, 32) for _ in range(2)]
-    losses, _ = model(views, TEMP)
+    losses = losses_of(model, views)
     losses["loss"].backward()
     assert losses["loss"].isfinite()
     assert ("patch_loss" in losses) == (patches is not None)
+    trained = [*model.student.named_parameters(), *model.objective.named_parameters()]
+    assert [name for name, p in trained if p.requires_grad and p.grad is None] == []
+
+
+@pytest.mark.parametrize("patches", [None, {}, {"views": "global"}], ids=str)
+@pytest.mark.parametrize("objective", ["dino", "moby", "mocov3"])
+def test_the_last_run_reaches_every_parameter_for_processes_to_average(objective, patches):
+    model = tiny(objective, patches)
+    views = [torch.randn(4, 3, side, side) for side in (32, 32, 16)]
+    teacher = model.look(views)
+    first, run = model.runs(views)[-1]
+    model(run, first, len(views), teacher, TEMP)["loss"].backward()
     trained = [*model.student.named_parameters(), *model.objective.named_parameters()]
     assert [name for name, p in trained if p.requires_grad and p.grad is None] == []
 
@@ -65,7 +85,7 @@ def test_every_ablation_changes_the_patch_loss_and_nothing_else(ablation):
             for parameter in model.parameters():
                 parameter *= 8
         views = [torch.randn(2, 3, 64, 64) for _ in range(2)] + [torch.randn(2, 3, 32, 32)]
-        losses.append(model(views, TEMP)[0])
+        losses.append(losses_of(model, views))
     default, changed = losses
     torch.testing.assert_close(default["cls_loss"], changed["cls_loss"])
     if "weight" in ablation:
@@ -122,7 +142,7 @@ def model() -> Pretrainer:
 def test_total_is_image_loss_plus_weighted_patch_loss(model):
     """Eq. 8, and both terms as they come from the parts of the model, view by view (Eq. 6-7)."""
     views = [torch.randn(2, 3, 32, 32), torch.randn(2, 3, 32, 32), torch.randn(2, 3, 16, 24)]
-    losses, _ = model(views, TEMP)
+    losses = losses_of(model, views)
     student, teacher = model.student, model.teacher
     patch, summaries = [], []
     for view in views:
@@ -130,15 +150,15 @@ def test_total_is_image_loss_plus_weighted_patch_loss(model):
         grid = (view.shape[2] // 8, view.shape[3] // 8)
         positives = match_positives(seen, neighbour_index(*grid), 4)
         _, targets = teacher.aggregation_head.summarize(seen, positives)
-        s = student.patch_head(student.aggregation_head.norm(own)).flatten(0, 1)
-        t = teacher.patch_head(targets).flatten(0, 1)
+        s = student.patch_head(student.aggregation_head.norm(own)).whole().flatten(0, 1)
+        t = teacher.patch_head(targets).whole().flatten(0, 1)
         values = [
             naive_cross_entropy(a, b, torch.zeros(5), 0.1, 0.04) for a, b in zip(s, t, strict=True)
         ]
         patch.append(sum(values) / len(values))
-        summaries.append(student.image_head(student.aggregation_head.summarize_image(own)))
+        summaries.append(student.image_head(student.aggregation_head.summarize_image(own)).whole())
     targets = [
-        teacher.image_head(teacher.aggregation_head.summarize_image(teacher.trunk(view)))
+        teacher.image_head(teacher.aggregation_head.summarize_image(teacher.trunk(view))).whole()
         for view in views[:2]
     ]
     pairs = [
@@ -157,7 +177,7 @@ def test_total_is_image_loss_plus_weighted_patch_loss(model):
 
 def test_gradient_reaches_the_student_and_never_the_teacher(model):
     views = [torch.randn(2, 3, 32, 32) for _ in range(2)]
-    model(views, TEMP)[0]["loss"].backward()
+    losses_of(model, views)["loss"].backward()
     trained = [p for p in model.student.parameters() if p.requires_grad]
     assert all(p.grad is not None for p in trained)
     assert all(p.grad is None for p in model.teacher.parameters())
@@ -196,20 +216,22 @@ def test_patches_of_an_earlier_stage_of_a_swin_are_places_of_its_grid():
         {"weight": 0.1, "patch_head": heads, "patch_layer": 2},
     )  # fmt: skip
     views = [torch.randn(2, 3, 64, 64) for _ in range(2)]
-    student, teacher = model.student(views), model.teacher.targets(views)
-    assert student.patches[0].shape == teacher.patches[0].shape == (2, 2, 4 * 4, 5)
+    ((first, run),) = model.runs(views)
+    image, patches = model.student(run)
+    teacher = model.look(views)
+    assert patches.whole().shape == teacher.patches[first].whole().shape == (2, 2, 4 * 4, 5)
     tokens, places, grid = model.student.tokens(views[0])
     stage, last = model.student.trunk.layer_maps(views[0], [2, 3])
     assert grid == (4, 4)
     assert tokens.equal(last.flatten(2).transpose(1, 2))
     assert places.equal(model.student.widen(stage.flatten(2).transpose(1, 2)))
     torch.testing.assert_close(
-        student.image, model.student.image_head(
+        image, model.student.image_head(
             torch.stack([model.student.aggregation_head.summarize_image(
                 model.student.trunk(view)) for view in views])
         ),
     )  # fmt: skip
-    losses, _ = model(views, TEMP)
+    losses = losses_of(model, views)
     losses["loss"].backward()
     trained = [*model.student.named_parameters(), *model.objective.named_parameters()]
     assert [name for name, p in trained if p.requires_grad and p.grad is None] == []

@@ -91,4 +91,4 @@ def test_prototypes_have_the_norm_that_they_learn():
     vector = torch.nn.functional.normalize(head.mlp(x), dim=-1)
     rows = head.last_layer.weight_v
     weight = head.last_layer.weight_g * rows / rows.norm(dim=1, keepdim=True)
-    torch.testing.assert_close(head(x), vector @ weight.T)
+    torch.testing.assert_close(head(x).whole(), vector @ weight.T)

@@ -63,7 +63,7 @@ def test_patches_are_the_last_tokens_where_no_layer_is_named():
 def test_an_image_is_summed_up_from_the_last_layer_wherever_its_patches_are(options):
     teacher = network(**options)
     images = torch.randn(2, 3, 32, 32)
-    found = teacher.targets([images]).image[0]
+    found = teacher.targets([(0, images[None])]).image[0]
     summary = teacher.aggregation_head.summarize_image(teacher.trunk(images))
     torch.testing.assert_close(found, summary)
 

@@ -20,7 +20,9 @@ class Cosine(Objective, name="cosine"):
     def build_head(self, embed_dim: int) -> nn.Module:
         return nn.Linear(embed_dim, self.out_dim)
 
-    def forward(self, student: Tensor, teacher: Tensor, teacher_temp: float) -> Tensor:
+    def forward(
+        self, student: Tensor, teacher: Tensor, teacher_temp: float, first: int, num_views: int
+    ) -> Tensor:
         return (
             1 - F.cosine_similarity(student[:2], teacher[:2].flip(0) - self.center, dim=-1).mean()
         )

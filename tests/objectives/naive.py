@@ -2,7 +2,18 @@
 
 import math
 
+import torch
 import torch.nn.functional as F
+
+from selfpatch.models.heads import PrototypeLayer, PrototypeLogits
+
+
+def as_logits(values: torch.Tensor) -> PrototypeLogits:
+    """Logits that are ``values``: those of the unit vectors as prototypes."""
+    layer = PrototypeLayer(values.shape[-1], values.shape[-1], fixed_norm=True)
+    layer.weight_v.data.copy_(torch.eye(values.shape[-1]))
+    layer.requires_grad_(False)
+    return PrototypeLogits(values, layer)
 
 
 def naive_cross_entropy(student, teacher, center, student_temp, teacher_temp) -> float:

@@ -5,6 +5,7 @@ import torch
 
 from selfpatch.objectives.dino import DINO
 from selfpatch.objectives.selfpatch import SelfPatchLoss
+from tests.objectives.naive import as_logits
 
 
 def test_two_calls_give_the_reference_losses_and_centers(golden, golden_meta):
@@ -38,11 +39,20 @@ def test_two_calls_give_the_reference_losses_and_centers(golden, golden_meta):
             ]
         teacher_temp = float(tensors[f"{call}.teacher_temp"])
         assert abs(teacher_temp - warmup[call]) < 1e-9
-        cls = image_loss(image["student"], image["teacher"], teacher_temp)
-        own = patch_loss(patch["student"], patch["teacher"], teacher_temp)
-        image_loss.update(image["teacher"])
+        num_views = num_global + num_local
+        teacher = as_logits(image["teacher"])
+        runs = (0, image["student"][:num_global]), (num_global, image["student"][num_global:])
+        cls = sum(
+            image_loss(as_logits(run), teacher, teacher_temp, first, num_views)
+            for first, run in runs
+        )
+        own = sum(
+            patch_loss(as_logits(student), as_logits(summary), teacher_temp, num_views)
+            for student, summary in zip(patch["student"], patch["teacher"], strict=True)
+        )
+        image_loss.update(teacher)
         image_loss.finish_step()
-        patch_loss.update(patch["teacher"])
+        patch_loss.update([as_logits(run) for run in patch["teacher"]])
         patch_loss.finish_step()
         close = {"atol": 1e-4, "rtol": 0}
         torch.testing.assert_close(cls, tensors[f"{call}.cls_loss"][0], **close)

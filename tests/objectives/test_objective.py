@@ -9,6 +9,7 @@ from selfpatch.errors import InputError
 from selfpatch.objectives.distillation import Center
 from selfpatch.objectives.objective import build_objective
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, CONFIGS
+from tests.objectives.naive import as_logits
 
 
 @pytest.mark.parametrize("base", CONFIG_OPTIONS)
@@ -37,7 +38,7 @@ def test_an_unknown_objective_is_named_with_the_known_ones():
 def test_a_centre_keeps_no_gradients_and_moves_once_for_all_that_it_collected():
     center = Center(2, momentum=0.5)
     for rows in ([[1.0, 2.0], [3.0, 4.0]], [[8.0, 9.0]]):
-        center.collect(torch.tensor(rows, requires_grad=True))
+        center.collect(as_logits(torch.tensor(rows, requires_grad=True)))
     assert center.pending_sum is not None
     assert not center.pending_sum.requires_grad
     center.step()

@@ -4,12 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from selfpatch.cli import main
 from selfpatch.engine.launch import evaluations
+from selfpatch.probes.knn import knn_classify
 from selfpatch.results.scalars import read_scalars
 from tests.engine.tiny_pretraining import train
+from tests.fake_gpu import fake_gpu, images
 
 
 @pytest.fixture
@@ -60,3 +63,10 @@ def test_a_finished_run_is_evaluated_when_it_is_resumed(classes, images, tmp_pat
     train("demo_dino.py", images, out, resume=True, hooks=knn)
     (found,) = [line["knn_top1"] for line in read_scalars(out) if "knn_top1" in line]
     assert 0 <= found <= 100
+
+
+def test_neighbours_vote_where_the_vectors_are():
+    with fake_gpu():
+        labels = torch.zeros(6, dtype=torch.int64, device="cuda")
+        found = knn_classify(images(4, 8), images(6, 8), labels, 3, k=2, temperature=0.07)
+    assert found.device.type == "cuda"

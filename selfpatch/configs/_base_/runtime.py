@@ -19,4 +19,4 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=50),
     checkpoint=dict(type="Checkpoints", interval=1, keep_last=3),
 )
-log_processor = dict(window_size=50)
+log_processor = dict(type="PretrainLog", window_size=50)

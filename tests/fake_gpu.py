@@ -1,0 +1,32 @@
+"""A GPU that computes nothing: a tensor that was left on the CPU raises, and so does a wait."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from selfpatch.models.neighbours import neighbour_index
+
+
+@contextmanager
+def fake_gpu() -> Iterator[None]:
+    """Tensors that are made in here have a device, a shape and a type, and no values.
+
+    A backward pass would ask for a real GPU.
+    """
+    neighbour_index.cache_clear()  # what is kept on a device
+    with FakeTensorMode():
+        yield
+    neighbour_index.cache_clear()
+
+
+def on_gpu(module: nn.Module) -> nn.Module:
+    """Move a module there, in place."""
+    return module._apply(lambda t: torch.empty(t.shape, dtype=t.dtype, device="cuda"))
+
+
+def images(*shape: int) -> Tensor:
+    """Images there."""
+    return torch.randn(*shape, device="cuda")
