@@ -99,8 +99,10 @@ class InTurn(ThreadPoolExecutor):
 
 
 @torch.inference_mode()
-def measure(patch_size: int, device: str, pairs: int, rate: float) -> Iterator[Sequence[Any]]:
-    """The rows of one patch size; ``rate`` is a matrix product's, in FLOP/s."""
+def measure(
+    patch_size: int, device: str, pairs: int, rates: Sequence[float]
+) -> Iterator[Sequence[Any]]:
+    """The rows of one patch size; ``rates`` are a matrix product's in fp32 and bf16, in FLOP/s."""
     video = Video(patch_size, device)
     parts: dict[str, tuple[Work, Work, float]] = {
         "network, bf16 beside fp32": (
@@ -127,7 +129,7 @@ def measure(patch_size: int, device: str, pairs: int, rate: float) -> Iterator[S
             peaks = [peak_mib(run, patch_size, device, way) for way in ("frame", "plain_frame")]
         yield [
             patch_size, name, 1e3 * seconds, 1e3 * plain_seconds, turns.ratio, count / 1e9,
-            count / seconds / rate, apart, *peaks,
+            count / seconds / rates["bf16" in name], apart, *peaks,
         ]  # fmt: skip
 
 
@@ -148,12 +150,13 @@ def main() -> None:
     parser.add_argument("--patch-size", type=int, nargs="+", default=[16])
     add_arguments(parser, pairs=5)
     args = parser.parse_args()
-    rate = matmul_rate(args.device)
-    print(f"ViT-S, {WIDTH}x{HEIGHT}; matrix products at {rate / 1e9:.0f} GFLOP/s in fp32\n")
+    rates = [matmul_rate(args.device, dtype) for dtype in (torch.float32, torch.bfloat16)]
+    print(f"ViT-S, {WIDTH}x{HEIGHT}; matrix products in GFLOP/s: ", end="")
+    print(f"{rates[0] / 1e9:.0f} in fp32, {rates[1] / 1e9:.0f} in bf16\n")
     rows = [
         row
         for patch_size in args.patch_size
-        for row in measure(patch_size, args.device, args.pairs, rate)
+        for row in measure(patch_size, args.device, args.pairs, rates)
     ]
     report(COLUMNS, rows, args)
 
