@@ -86,15 +86,20 @@ def several_steps(way: str, *what: object) -> None:
 
 def step(way: str, method: str, variant: str, precision: str, batch: int, device: str) -> Work:
     """A step of one of the two ways, which returns its loss."""
-    cfg = Config.fromfile(CONFIGS / METHODS[method])
-    cfg.model.trunk.variant = variant
-    torch.manual_seed(0)
-    model = MODELS.build(cfg.model).to(device).train()
-    views = views_of(batch, device)
+    model, views = build(method, variant, device), views_of(batch, device)
     if way == "ours":
         return ours(model, optimizer_of(model, precision), views)
     textbook = Textbook(model, SETTINGS.lr, SETTINGS.weight_decay)
     return lambda: textbook.step(views, SETTINGS.momentum, PRECISIONS[precision])
+
+
+def build(method: str, variant: str, device: str) -> Pretrainer:
+    """A method's model with another trunk, the same weights each time."""
+    cfg = Config.fromfile(CONFIGS / METHODS[method])
+    cfg.model.trunk.variant = variant
+    torch.manual_seed(0)
+    model: Pretrainer = MODELS.build(cfg.model).to(device).train()
+    return model
 
 
 def views_of(batch: int, device: str) -> list[Tensor]:
