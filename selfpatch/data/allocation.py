@@ -6,8 +6,8 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Settings of glibc's ``mallopt``, by the numbers of its ``malloc.h``."""
 
 
-def keep_freed_memory(_worker: int = 0) -> None:
-    """Let this process keep up to 256 MiB of what it frees; a loader's ``worker_init_fn``.
+def keep_freed_memory(most: int) -> None:
+    """Let this process keep up to ``most`` bytes, below 2 GiB, of what it frees.
 
     glibc gives blocks as large as a view back to the system at once and is handed cleared pages for
     the next one, which takes longer than most operations on a view. Where there is another C
@@ -17,5 +17,10 @@ def keep_freed_memory(_worker: int = 0) -> None:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return
-    mallopt(TRIM_THRESHOLD, 2**28)
+    mallopt(TRIM_THRESHOLD, most)
     mallopt(MMAP_THRESHOLD, 2**25)
+
+
+def start_worker(_number: int) -> None:
+    """What a loader's worker begins with."""
+    keep_freed_memory(2**28)

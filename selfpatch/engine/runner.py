@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from selfpatch.data.allocation import keep_freed_memory
+from selfpatch.data.allocation import keep_freed_memory, start_worker
 from selfpatch.data.views import MultiViewDataset
 from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sampling import EpochSampler
@@ -38,6 +38,8 @@ class PretrainRunner(Runner):
             print(summary(self.cfg, self.train_dataloader.dataset))
             print(f"log       {self.log_dir}/{self.timestamp}.log\n", flush=True)
         set_console(self.logger, logging.INFO)
+        if not torch.cuda.is_available():
+            keep_freed_memory(2**31 - 1)  # a step takes what the last one has freed
         return super().train()
 
     def build_dataloader(self, *args: Any, **kwargs: Any) -> DataLoader:
@@ -100,5 +102,5 @@ def image_loader(cfg: Config, seed: int) -> DataLoader:
         persistent_workers=loading.num_workers > 0,
         pin_memory=loading.pin_memory,
         drop_last=True,
-        worker_init_fn=keep_freed_memory,
+        worker_init_fn=start_worker,
     )

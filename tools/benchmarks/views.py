@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from selfpatch.data.allocation import keep_freed_memory
+from selfpatch.data.allocation import start_worker
 from selfpatch.data.draws import RADIUS, View, single_views
 from selfpatch.data.views import MultiViewDataset
 from selfpatch.engine.preprocessor import ViewPreprocessor
@@ -123,7 +123,7 @@ def main() -> None:
     add_arguments(parser, pairs=15)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()  # as the loader's workers do
+    start_worker(0)
     rows = [row for folder in args.data for row in rows_of(folder, args)]
     columns = ("images", "what is made", "ms/image", "images/s", "textbook ms/image", "ratio")
     report(columns, rows, args)
