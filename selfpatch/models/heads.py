@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from timm.layers import Mlp
 from torch import Tensor, nn
 
+from selfpatch.models.attention import attend
 from selfpatch.models.batch_norm import SyncBatchNorm1d
 from selfpatch.models.neighbours import NO_PATCH
 from selfpatch.models.vit import init_transformer_weights
@@ -60,9 +61,7 @@ class ClassAttentionBlock(nn.Module):
         values = torch.cat([own_value.unsqueeze(1), values], dim=1)
         if mask is not None:
             mask = F.pad(mask, (1, 0), value=True)[:, None, None]
-        attended = F.scaled_dot_product_attention(
-            query.unsqueeze(2), keys.transpose(1, 2), values.transpose(1, 2), attn_mask=mask
-        )
+        attended = attend(query.unsqueeze(2), keys.transpose(1, 2), values.transpose(1, 2), mask)
         summary = summary + self.attn["proj"](attended.flatten(1))
         return summary + self.mlp(self.norm2(summary))
 
@@ -135,11 +134,12 @@ class PrototypeLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., width_in) -> (..., num_prototypes)."""
-        return logits_of(x, *factors(self.weight_v, self.weight_g))
+        prototypes, scale = factors(self.weight_v, self.weight_g)
+        return products_of(x, prototypes) * scale
 
 
 def factors(weight_v: Tensor, weight_g: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights of a :class:`PrototypeLayer` -> the prototypes and scales of :func:`logits_of`.
+    """Weights of a :class:`PrototypeLayer` -> the prototypes and scales of its logits.
 
     A scale brings each product to the norm ``weight_g``, so that no second, normalised copy of the
     prototypes is made. Autocast lowers the precision of the prototypes, not of the scales.
@@ -151,11 +151,11 @@ def factors(weight_v: Tensor, weight_g: Tensor) -> tuple[Tensor, Tensor]:
     return weight_v, scale.squeeze(1)
 
 
-def logits_of(vectors: Tensor, prototypes: Tensor, scale: Tensor) -> Tensor:
-    """Vectors (..., width), prototypes (K, width), scale (K,) -> logits (..., K), as ``scale``."""
+def products_of(vectors: Tensor, prototypes: Tensor) -> Tensor:
+    """Vectors (..., width), prototypes (K, width) -> their products (..., K), as ``prototypes``."""
     # Of more than two dimensions, matmul would copy the prototypes for each view.
     rows = vectors.to(prototypes.dtype).reshape(-1, vectors.shape[-1])
-    return (rows @ prototypes.T).to(scale.dtype).mul(scale).view(*vectors.shape[:-1], -1)
+    return (rows @ prototypes.T).view(*vectors.shape[:-1], -1)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,8 @@
 """Place of a patch -> how its queries and keys are turned: DINOv3's rotary positions."""
 
 from math import pi
-from typing import Any
 
 import torch
-import torch.nn.functional as F
-from timm.layers import Attention
-from timm.models.vision_transformer import Block
 from torch import Tensor
 
 
@@ -45,29 +41,3 @@ def turned(channels: Tensor, rotary: Tensor) -> Tensor:
     first, second = channels.chunk(2, dim=-1)
     both = channels * cosine + torch.cat([-second, first], dim=-1) * sine
     return both.to(channels.dtype)
-
-
-class RotaryAttention(Attention):
-    """timm's attention, with queries and keys turned by their places."""
-
-    def forward(self, tokens: Tensor, rotary: Tensor) -> Tensor:
-        """Tokens (B, N, D) and a table (N, ...) or (B, 1, N, ...) of them -> (B, N, D)."""
-        queries, keys, values = (
-            self.qkv(tokens).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        )
-        queries, keys = turned(queries, rotary), turned(keys, rotary)
-        read = F.scaled_dot_product_attention(queries, keys, values)
-        return self.proj(read.transpose(1, 2).flatten(2))
-
-
-class RotaryBlock(Block):
-    """timm's block around :class:`RotaryAttention`."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, attn_layer=RotaryAttention, **kwargs)
-
-    def forward(self, tokens: Tensor, rotary: Tensor) -> Tensor:
-        """Tokens (B, N, D) and the table of their places -> (B, N, D)."""
-        attended = self.attn(self.norm1(tokens), rotary)
-        tokens = tokens + self.drop_path1(self.ls1(attended))
-        return tokens + self.drop_path2(self.ls2(self.mlp(self.norm2(tokens))))

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from timm.layers import GELUTanh, Mlp, PatchEmbed, QuickGELU, SwiGLUPacked
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from selfpatch.errors import InputError
-from selfpatch.models.rotary import RotaryBlock, rotary_periods, rotary_table
+from selfpatch.models.attention import SelfAttentionBlock
+from selfpatch.models.rotary import rotary_periods, rotary_table
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -150,9 +150,8 @@ class VisionTransformer(nn.Module):
         periods = rotary_periods(embed_dim // num_heads) if rotary else None
         self.register_buffer("rotary_periods", periods)
         self.norm_pre = norm_layer(embed_dim) if pre_norm else nn.Identity()
-        make_block = RotaryBlock if rotary else Block
         self.blocks = nn.ModuleList(
-            make_block(
+            SelfAttentionBlock(
                 embed_dim,
                 num_heads,
                 mlp_ratio,
@@ -237,10 +236,9 @@ class VisionTransformer(nn.Module):
         self, block: Callable[..., Tensor], tokens: Tensor, rotary: Tensor | None
     ) -> Tensor:
         """One block, recomputed in the backward pass where that is asked for."""
-        inputs = (tokens,) if rotary is None else (tokens, rotary)
         if self.activation_checkpointing and self.training:
-            return checkpoint(block, *inputs, use_reentrant=False)
-        return block(*inputs)
+            return checkpoint(block, tokens, rotary, use_reentrant=False)
+        return block(tokens, rotary)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) -> tokens after the last block, before any final norm.

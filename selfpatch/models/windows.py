@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from functools import partial
+from typing import cast
 
 import torch
-from timm.models.vision_transformer import Block
-from torch import Tensor, nn
+from torch import Tensor
 
+from selfpatch.models.attention import SelfAttention, SelfAttentionBlock
 from selfpatch.models.vit import VisionTransformer
 
 Groups = tuple[tuple[int, int], ...]
@@ -36,7 +37,7 @@ def window_order(rows: int, columns: int, window_size: int) -> tuple[Tensor, Gro
 
 
 def attend_within(
-    attention: nn.Module, tokens: Tensor, groups: Groups, rotary: Tensor | None = None
+    attention: SelfAttention, tokens: Tensor, groups: Groups, rotary: Tensor | None = None
 ) -> Tensor:
     """Attention within each window: (B, N, D) -> (B, N, D), both in window order.
 
@@ -54,9 +55,9 @@ def attend_within(
 
 
 def run_windowed(
-    block: Block, groups: Groups, tokens: Tensor, rotary: Tensor | None = None
+    block: SelfAttentionBlock, groups: Groups, tokens: Tensor, rotary: Tensor | None = None
 ) -> Tensor:
-    """timm's ``Block`` with attention within windows; stochastic depth drops per image."""
+    """A block with attention within windows; stochastic depth drops per image."""
     attended = attend_within(block.attn, block.norm1(tokens), groups, rotary)
     tokens = tokens + block.drop_path1(block.ls1(attended))
     return tokens + block.drop_path2(block.ls2(block.mlp(block.norm2(tokens))))
@@ -87,8 +88,8 @@ def windowed_layer_maps(
     if prefix:
         groups = ((1, prefix), *groups)
     for index, block in enumerate(vit.blocks[: max(indices) + 1]):
-        run = block if index in global_blocks else partial(run_windowed, block, groups)
-        tokens = vit.run_block(run, tokens, rotary)
+        windowed = partial(run_windowed, cast(SelfAttentionBlock, block), groups)
+        tokens = vit.run_block(block if index in global_blocks else windowed, tokens, rotary)
         if index in indices:
             patches = tokens[:, prefix:][:, order.argsort()]
             maps.append(patches.transpose(1, 2).unflatten(2, (rows, columns)))

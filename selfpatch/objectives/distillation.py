@@ -14,9 +14,9 @@ from torch.autograd.function import once_differentiable
 
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import mean_over_processes
-from selfpatch.models.heads import PrototypeLogits, factors, logits_of
+from selfpatch.models.heads import PrototypeLogits, factors, products_of
 
-CHUNK = {"cpu": 2**21, "cuda": 2**25}
+CHUNK = {"cpu": 2**22, "cuda": 2**25}
 """Logits that are made at once: what fits a processor's caches, what keeps a GPU busy."""
 
 
@@ -41,9 +41,16 @@ class Center(nn.Module):
         self.pending_sum: Tensor | None = None  # of the rows collected since the last step
         self.pending_rows = 0
 
-    def targets(self, logits: Tensor, teacher_temp: float) -> Tensor:
-        """Teacher logits (..., K) -> centred and sharpened distributions (..., K), in fp32."""
-        return ((logits - self.value) / teacher_temp).softmax(-1)
+    def targets(self, products: Tensor, scale: Tensor, teacher_temp: float) -> Tensor:
+        """The teacher's logits -> centred and sharpened distributions (..., K), in fp32.
+
+        Args:
+            products: (..., K), see :func:`products_of`.
+            scale: (K,), times which they are the logits.
+            teacher_temp: Temperature.
+        """
+        centred = torch.addcmul(-self.value / teacher_temp, products, scale / teacher_temp)
+        return centred.softmax(-1)
 
     @torch.no_grad()
     def collect(self, *teacher: PrototypeLogits) -> None:
@@ -94,8 +101,9 @@ def cross_entropy(
     prototypes, scale = factors(teacher.layer.weight_v, teacher.layer.weight_g)
 
     def targets(part: slice) -> Tensor:
-        logits = logits_of(teacher.vectors[:, part], prototypes, scale)
-        return pairs.T @ center.targets(logits, teacher_temp).flatten(1)
+        products = products_of(teacher.vectors[:, part], prototypes)
+        distributions = center.targets(products, scale, teacher_temp).flatten(1)
+        return distributions if pairs.numel() == 1 else pairs.T @ distributions
 
     loss: Tensor = CrossEntropy.apply(
         student.vectors, layer.weight_v, layer.weight_g, targets, pairs.sum(0), student_temp
@@ -135,17 +143,17 @@ class CrossEntropy(torch.autograd.Function):
         scale = scale / temp
         loss = torch.zeros_like(mass[0])
         of_vectors = torch.empty_like(vectors, dtype=weight_v.dtype)
-        of_prototypes = torch.zeros_like(weight_v)
+        of_prototypes = torch.empty_like(weight_v)
         with torch.autocast(vectors.device.type, enabled=False):
             for part in chunks(vectors, len(prototypes)):
                 rows = vectors[:, part].to(prototypes.dtype)
                 wanted = targets(part).view(*rows.shape[:2], -1)
-                log_q = logits_of(rows, prototypes, scale).log_softmax(-1)
-                loss -= torch.linalg.vecdot(wanted, log_q).sum()
-                gradient = log_q.exp_().mul_(mass[:, None, None]).sub_(wanted).mul_(scale)
-                gradient = gradient.flatten(0, 1).to(prototypes.dtype)
+                log_q = (products_of(rows, prototypes) * scale).log_softmax(-1)
+                loss -= wanted.flatten() @ log_q.flatten()
+                descent = wanted.addcmul_(log_q.exp_(), mass[:, None, None], value=-1)
+                gradient = descent.mul_(-scale).flatten(0, 1).to(prototypes.dtype)
                 of_vectors[:, part] = (gradient @ prototypes).view_as(rows)
-                add_product(of_prototypes, gradient.T, rows.flatten(0, 1))
+                add_product(of_prototypes, gradient.T, rows.flatten(0, 1), first=part.start == 0)
         ctx.gradients = (
             of_vectors.to(vectors.dtype),
             *through_norm(of_prototypes, weight_v, weight_g),
@@ -167,10 +175,12 @@ def chunks(vectors: Tensor, num_prototypes: int) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, vectors.shape[1], size))
 
 
-def add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """Add ``a @ b`` to ``total``, which may be of higher precision."""
+def add_product(total: Tensor, a: Tensor, b: Tensor, first: bool) -> None:
+    """Add ``a @ b`` to ``total``, which may be of higher precision and has nothing at ``first``."""
     if a.dtype == total.dtype:
-        total.addmm_(a, b)
+        total.addmm_(a, b, beta=0 if first else 1)
+    elif first:
+        total.copy_(a @ b)
     else:
         total += a @ b
 
@@ -185,5 +195,6 @@ def through_norm(gradient: Tensor, weight_v: Tensor, weight_g: Tensor) -> tuple[
         weight_g: (K, 1), likewise.
     """
     along = torch.linalg.vecdot(gradient, weight_v)[:, None]
-    gradient.addcmul_(weight_v, along / torch.linalg.vecdot(weight_v, weight_v)[:, None], value=-1)
+    norm = torch.linalg.vector_norm(weight_v, dim=1, keepdim=True)
+    gradient.addcmul_(weight_v, along / norm**2, value=-1)
     return gradient, along / weight_g
