@@ -1,7 +1,7 @@
 """Folder -> image files -> RGB images."""
 
-import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,6 +9,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from selfpatch.errors import InputError
+
+Spare = Callable[[int, int], int]
+"""Width and height of an image -> how many times as long as need be its sides are."""
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
@@ -55,26 +58,26 @@ class ImageFiles:
         """Path of an image."""
         return os.fsdecode(self.files[index])
 
-    def read(self, index: int, least_pixels: int | None = None) -> Image.Image:
+    def read(self, index: int, spare: Spare | None = None) -> Image.Image:
         """One image as :func:`read_image` gives it; raises InputError if it is damaged."""
-        return read_image(self.name(index), least_pixels=least_pixels)
+        return read_image(self.name(index), spare=spare)
 
 
 def read_image(
-    file: str | os.PathLike[str] | BinaryIO, name: str = "", least_pixels: int | None = None
+    file: str | os.PathLike[str] | BinaryIO, name: str = "", spare: Spare | None = None
 ) -> Image.Image:
     """Decode one file as RGB, upright; greyscale, CMYK, deep and transparent images too.
 
     Args:
         file: Path or content.
         name: Name of the file in an error; its path, if left out.
-        least_pixels: A JPEG is decoded at half, a quarter or an eighth of its sides, which takes
-            less time, where it keeps so many pixels; None decodes it as it is.
+        spare: A JPEG whose sides are longer than need be is decoded at half, a quarter or an
+            eighth of them, which takes less time; None decodes it as it is.
 
     Raises:
         InputError: The file does not exist, is truncated, no image or several.
     """
-    upright = ImageOps.exif_transpose(read_stored(file, name, least_pixels))
+    upright = ImageOps.exif_transpose(read_stored(file, name, spare))
     if upright.mode.startswith(("I", "F")):  # convert() would cut them off at 0 and 255
         upright = Image.fromarray(in_8_bits(np.asarray(upright), name or str(file)))
     return upright.convert("RGB")
@@ -102,7 +105,7 @@ def in_8_bits(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def read_stored(
-    file: str | os.PathLike[str] | BinaryIO, name: str = "", least_pixels: int | None = None
+    file: str | os.PathLike[str] | BinaryIO, name: str = "", spare: Spare | None = None
 ) -> Image.Image:
     """Decode one file as it is stored: in its own mode, not turned, so that masks fit on it.
 
@@ -112,9 +115,9 @@ def read_stored(
     try:
         with Image.open(file) as image:
             pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-            if least_pixels is not None:
-                part = math.isqrt(image.width * image.height // least_pixels)
-                image.draft(None, (image.width // max(part, 1), image.height // max(part, 1)))
+            if spare is not None:
+                times = max(spare(*image.size), 1)
+                image.draft(None, (image.width // times, image.height // times))
             image.load()
     except FileNotFoundError:
         raise InputError(f"{name or file} does not exist") from None

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from selfpatch.data.images import EXTENSIONS, ImageFiles, read_image
+from selfpatch.data.images import EXTENSIONS, ImageFiles, Spare, read_image
 from selfpatch.errors import InputError
 
 END = 1024
@@ -62,12 +62,12 @@ class ImageShards:
         """Shard and name within it."""
         return f"{self.shards[self.shard[index]]}/{os.fsdecode(self.names[index])}"
 
-    def read(self, index: int, least_pixels: int | None = None) -> Image.Image:
+    def read(self, index: int, spare: Spare | None = None) -> Image.Image:
         """One image as :func:`read_image` gives it; raises InputError if it is damaged."""
         with open(self.shards[self.shard[index]], "rb") as file:
             file.seek(self.offsets[index])
             content = io.BytesIO(file.read(self.sizes[index]))
-        return read_image(content, self.name(index), least_pixels)
+        return read_image(content, self.name(index), spare)
 
 
 def list_shards(pattern: str) -> list[str]:

@@ -31,7 +31,10 @@ def runs_of_equal_size(views: Sequence[View]) -> list[range]:
 
 
 def crop(pixels: Tensor, boxes: Boxes, number: int, view: View) -> Tensor:
-    """One crop of an image uint8 (3, H, W), resized as Pillow does: uint8 (3, size, size)."""
+    """One crop of an image uint8 (3, H, W), resized in 8 bits: uint8 (3, size, size).
+
+    Pillow's differ from torch's by their roundings, one level at most.
+    """
     top, left, height, width, flip = (of[number] for of in boxes)
     cut = pixels[None, :, top : top + height, left : left + width]
     size = (view.size, view.size)
@@ -76,6 +79,7 @@ class MultiViewDataset(Dataset[dict[str, Any]]):
         self.least_pixels = max(
             math.ceil(view.size**2 / (RATIO[0] * view.scale[0])) for view in self.views
         )
+        self.largest = max(view.size for view in self.views)
         self.photometric_in_workers = photometric_in_workers
 
     def __len__(self) -> int:
@@ -104,6 +108,14 @@ class MultiViewDataset(Dataset[dict[str, Any]]):
         path = self.images.name(index)
         return {**made, "path": path, "unreadable": "\n".join(unreadable)}
 
+    def spare(self, width: int, height: int) -> int:
+        """How many times as long as need be the sides of an image are: no crop is enlarged more.
+
+        The shortest side of a crop is that of the least area at 3:4, or a short side of the image.
+        """
+        by_area = math.isqrt(width * height // self.least_pixels)
+        return min(by_area, min(width, height) // self.largest)
+
     def readable(self, index: int) -> tuple[Image.Image, int, list[str]]:
         """The first readable image from ``index`` on, its number, and what is wrong with others.
 
@@ -113,7 +125,7 @@ class MultiViewDataset(Dataset[dict[str, Any]]):
         unreadable: list[str] = []
         for number in range(index, index + min(len(self), 100)):
             try:
-                image = self.images.read(number % len(self), self.least_pixels)
+                image = self.images.read(number % len(self), self.spare)
                 return image, number % len(self), unreadable
             except InputError as error:
                 unreadable.append(str(error))

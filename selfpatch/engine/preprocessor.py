@@ -69,7 +69,7 @@ def with_views(
     if preprocess.device.type != "cuda":
         yield from ({**batch, "views": preprocess(batch)} for batch in batches)
         return
-    beside = torch.cuda.Stream(preprocess.device)
+    beside = torch.cuda.Stream(preprocess.device, priority=-1)  # short kernels, which go first
     for batch in batches:
         with torch.cuda.stream(beside):
             views = preprocess(batch)

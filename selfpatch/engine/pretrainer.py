@@ -95,7 +95,8 @@ class Pretrainer(BaseModel):
         """
         if self.patch_loss is None or self.patch_views == "global":
             views = views[: self.objective.num_views]
-        return self.teacher.targets(runs_of_equal_size(views))
+        num_images = None if self.objective.centers_all_views else self.objective.num_views
+        return self.teacher.targets(runs_of_equal_size(views), num_images)
 
     def runs(self, views: list[Tensor]) -> list[tuple[int, Tensor]]:
         """The views that a loss compares, as runs (v, B, 3, h, w) of equal size.
@@ -127,10 +128,11 @@ class Pretrainer(BaseModel):
             The total ``loss`` and its terms.
         """
         patches = teacher.patches.get(first)
-        image, own = self.student(views, patches is not None)
+        compared = first == 0 or self.objective.compares_all_views
+        image, own = self.student(views, compared, patches is not None)
         total = views.new_zeros(())
         losses = {"cls_loss": total}
-        if first == 0 or self.objective.compares_all_views:
+        if compared:
             total = self.objective(image, teacher.image, teacher_temp, first, num_views)
             losses["cls_loss"] = total
         if patches is not None and self.patch_loss is not None:

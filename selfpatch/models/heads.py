@@ -47,7 +47,7 @@ class ClassAttentionBlock(nn.Module):
         """Update each summary from the tokens it may see.
 
         Args:
-            summary: (S, D).
+            summary: (S, D), or (1, D) where all S are still alike.
             keys: (S, T, heads, D / heads) of the tokens that each summary sees.
             values: Like ``keys``.
             mask: bool (S, T), true where there is a token; all, if left out.
@@ -57,13 +57,20 @@ class ClassAttentionBlock(nn.Module):
         """
         own_key, own_value = self.keys_values(summary)
         query = self._heads(self.attn["q"](self.norm1(summary)))
-        keys = torch.cat([own_key.unsqueeze(1), keys], dim=1)
-        values = torch.cat([own_value.unsqueeze(1), values], dim=1)
+        own_key, own_value, query = (
+            own.unsqueeze(1).expand(len(keys), -1, -1, -1) for own in (own_key, own_value, query)
+        )
+        seen = [torch.cat(both, dim=1) for both in ((own_key, keys), (own_value, values))]
         if mask is not None:
             mask = F.pad(mask, (1, 0), value=True)[:, None, None]
-        attended = attend(query.unsqueeze(2), keys.transpose(1, 2), values.transpose(1, 2), mask)
+        queries, keys, values = (part.transpose(1, 2) for part in (query, *seen))
+        attended = attend(queries, keys, values, mask)
         summary = summary + self.attn["proj"](attended.flatten(1))
         return summary + self.mlp(self.norm2(summary))
+
+
+MOST_SUMMARIES = 2**15
+"""Summaries that attend at once: a GPU's attention takes no more than 65,535."""
 
 
 class AggregationHead(nn.Module):
@@ -94,32 +101,39 @@ class AggregationHead(nn.Module):
 
     def summarize_image(self, tokens: Tensor) -> Tensor:
         """Eq. 4: all tokens (B, N, D) -> the image's summary y (B, D)."""
-        summary = self.cls_token[0].expand(len(tokens), -1)
+        summary = self.cls_token[0]
         for block in self._blocks():
             summary = block(summary, *block.keys_values(tokens))
         return self.norm(summary)
 
-    def summarize(self, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    def summarize(
+        self, tokens: Tensor, positives: Tensor, complete: bool = False
+    ) -> tuple[Tensor, Tensor]:
         """Eq. 4-5: tokens -> the image's summary y and the patches' summaries y^(i).
 
         Args:
             tokens: (B, N, D).
             positives: int64 (B, N, k), patch indices or ``NO_PATCH``.
+            complete: Whether it is known that no ``NO_PATCH`` is there; faster.
 
         Returns:
             (B, D) and (B, N, D).
         """
-        batch, num_patches, embed_dim = tokens.shape
+        batch, num_patches, _ = tokens.shape
         offset = torch.arange(batch, device=tokens.device)[:, None, None] * num_patches
-        index = (positives.clamp(min=0) + offset).flatten(0, 1)
-        mask = (positives != NO_PATCH).flatten(0, 1)
-        image = self.cls_token[0].expand(batch, -1)
-        patches = self.cls_token[0].expand(batch * num_patches, -1)
+        index = (positives.clamp(min=0) + offset).flatten(0, 1).split(MOST_SUMMARIES)
+        mask = (positives != NO_PATCH).flatten(0, 1).split(MOST_SUMMARIES)
+        image = self.cls_token[0]
+        patches = [image] * len(index)
         for block in self._blocks():
             keys, values = block.keys_values(tokens)
             image = block(image, keys, values)
-            patches = block(patches, keys.flatten(0, 1)[index], values.flatten(0, 1)[index], mask)
-        return self.norm(image), self.norm(patches).view(batch, num_patches, embed_dim)
+            keys, values = keys.flatten(0, 1), values.flatten(0, 1)
+            patches = [
+                block(part, keys[seen], values[seen], None if complete else there)
+                for part, seen, there in zip(patches, index, mask, strict=True)
+            ]
+        return self.norm(image), self.norm(torch.cat(patches)).view_as(tokens)
 
 
 class PrototypeLayer(nn.Module):

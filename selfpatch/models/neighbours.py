@@ -66,6 +66,14 @@ def neighbour_index(
     return torch.tensor(index, device=device)
 
 
+def fewest_neighbours(rows: int, columns: int, size: int | str = 3, border: str = "wrap") -> int:
+    """Neighbours of the patch that has the fewest; arguments as of :func:`neighbour_index`."""
+    reach = rows * columns if size == "all" else int(size)
+    if border == "clip" and size != "all":
+        reach = reach // 2 + 1  # of a patch in a corner
+    return min(rows, reach) * min(columns, reach) - 1
+
+
 def neighbour_similarity(tokens: Tensor, neighbours: Tensor) -> Tensor:
     """Eq. 3: cosine similarity s(i, j) of each patch and its neighbours.
 

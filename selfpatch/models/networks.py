@@ -11,6 +11,7 @@ from selfpatch.errors import InputError
 from selfpatch.models.heads import AggregationHead, ProjectionHead, PrototypeLogits
 from selfpatch.models.neighbours import (
     check_neighbourhood,
+    fewest_neighbours,
     match_positives,
     mean_of_positives,
     neighbour_index,
@@ -82,13 +83,14 @@ class ImageNetwork(nn.Module):
         self.trunk = trunk
         self.image_head = image_head
 
-    def forward(self, views: Tensor, patches: bool = False) -> tuple[Any, None]:
+    def forward(self, views: Tensor, image: bool = True, patches: bool = False) -> tuple[Any, None]:
         """Views (v, B, 3, h, w) -> their image logits (v, B, K); no patches' logits."""
         return self.image_head(self.images(views)), None
 
-    def targets(self, runs: Sequence[tuple[int, Tensor]]) -> Logits:
+    def targets(self, runs: Sequence[tuple[int, Tensor]], num_images: int | None = None) -> Logits:
         """As teacher, of runs of views (v, B, 3, h, w): what it does as student."""
-        return Logits(self.image_head(torch.cat([self.images(views) for _, views in runs])), {})
+        images = torch.cat([self.images(views) for _, views in runs])
+        return Logits(self.image_head(images[:num_images]), {})
 
     def images(self, views: Tensor) -> Tensor:
         """Views (v, B, 3, h, w) -> their image tokens (v, B, D)."""
@@ -160,41 +162,49 @@ class SelfPatchNetwork(nn.Module):
         sequences = [places.flatten(2).transpose(1, 2) for places in (last, patches)]
         return sequences[0], self.widen(sequences[1]), (rows, columns)
 
-    def forward(self, views: Tensor, patches: bool = True) -> tuple[Any, PrototypeLogits | None]:
+    def forward(
+        self, views: Tensor, image: bool = True, patches: bool = True
+    ) -> tuple[Any, PrototypeLogits | None]:
         """As student (Eq. 6-7): the image's summary y and the patches f^(i) themselves.
 
         Args:
             views: (v, B, 3, h, w).
-            patches: Whether the patches' logits are wanted.
+            image: Whether the images' logits are wanted.
+            patches: Whether those of the patches are.
 
         Returns:
             Logits (v, B, K) and (v, B, N, K'), or None.
         """
         tokens, places, _ = self.tokens(views.flatten(0, 1))
-        image = self.aggregation_head.summarize_image(tokens)
-        said = self.image_head(image.unflatten(0, views.shape[:2]))
-        if not patches:
-            return said, None
-        own = self.aggregation_head.norm(places).unflatten(0, views.shape[:2])
-        return said, self.patch_head(own)
+        said = own = None
+        if image:
+            summary = self.aggregation_head.summarize_image(tokens)
+            said = self.image_head(summary.unflatten(0, views.shape[:2]))
+        if patches:
+            normed = self.aggregation_head.norm(places)
+            own = self.patch_head(normed.unflatten(0, views.shape[:2]))
+        return said, own
 
-    def targets(self, runs: Sequence[tuple[int, Tensor]]) -> Logits:
+    def targets(self, runs: Sequence[tuple[int, Tensor]], num_images: int | None = None) -> Logits:
         """As teacher (Eq. 6-7): the image's summary y and the patches' summaries y^(i).
 
         Args:
             runs: Views (v, B, 3, h, w) with the number of the first one.
+            num_images: The images' logits are wanted of so many views, the first ones; of all, if
+                left out.
         """
         images, patches = [], {}
         for first, views in runs:
             tokens, places, grid = self.tokens(views.flatten(0, 1))
-            image, summaries = self.aggregate(
-                self.aggregation_head, places, self.positives(places, grid)
-            )
+            positives = self.positives(places, grid)
+            fewest = fewest_neighbours(*grid, self.neighbourhood, self.border)
+            complete = positives.shape[2] <= fewest
+            image, summaries = self.aggregate(self.aggregation_head, places, positives, complete)
             if places is not tokens:
                 image = self.aggregation_head.summarize_image(tokens)
             images.append(image.unflatten(0, views.shape[:2]))
             patches[first] = self.patch_head(summaries.unflatten(0, views.shape[:2]))
-        return Logits(self.image_head(torch.cat(images)), patches)
+        return Logits(self.image_head(torch.cat(images)[:num_images]), patches)
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, 3, H, W) -> what represents each of them (B, D), and its patches (B, N, D)."""
@@ -207,22 +217,30 @@ class SelfPatchNetwork(nn.Module):
         return match_positives(tokens, neighbours, k)
 
 
-def by_attention(head: AggregationHead, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+Summaries = tuple[Tensor, Tensor]
+"""Of the image (B, D) and of its patches (B, N, D)."""
+
+
+def by_attention(
+    head: AggregationHead, tokens: Tensor, positives: Tensor, complete: bool
+) -> Summaries:
     """The paper's y^(i): h over the positives (Eq. 5)."""
-    return head.summarize(tokens, positives)
+    return head.summarize(tokens, positives, complete)
 
 
-def by_mean(head: AggregationHead, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+def by_mean(head: AggregationHead, tokens: Tensor, positives: Tensor, _complete: bool) -> Summaries:
     """The normalised mean of the positives in the place of h."""
     return head.summarize_image(tokens), head.norm(mean_of_positives(tokens, positives))
 
 
-def by_nothing(head: AggregationHead, tokens: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+def by_nothing(
+    head: AggregationHead, tokens: Tensor, _positives: Tensor, _complete: bool
+) -> Summaries:
     """The teacher's own patch: no neighbour enters, a plain patch-to-patch distillation."""
     return head.summarize_image(tokens), head.norm(tokens)
 
 
-AGGREGATIONS: dict[str, Callable[[AggregationHead, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+AGGREGATIONS: dict[str, Callable[[AggregationHead, Tensor, Tensor, bool], Summaries]] = {
     "attention": by_attention,
     "mean": by_mean,
     "none": by_nothing,

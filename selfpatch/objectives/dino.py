@@ -42,7 +42,7 @@ class DINO(Objective, name="dino"):
         self.head_arguments = {"num_prototypes": num_prototypes, **head}
         self.num_views = num_global
         self.student_temp = student_temp
-        self.center_views = center_views
+        self.centers_all_views = center_views == "all"
         self.center = Center(num_prototypes, center_momentum)
 
     def build_head(self, embed_dim: int) -> nn.Module:
@@ -73,7 +73,7 @@ class DINO(Objective, name="dino"):
 
     def update(self, teacher: PrototypeLogits) -> None:
         """Collect the teacher's logits (V, B, K) for the centre."""
-        self.center.collect(teacher if self.center_views == "all" else teacher[: self.num_views])
+        self.center.collect(teacher if self.centers_all_views else teacher[: self.num_views])
 
     def finish_step(self) -> None:
         """Move the centre."""

@@ -95,7 +95,8 @@ def cross_entropy(
     Returns:
         A scalar, in fp32.
     """
-    unit = pairs.sum(0).max()  # taken out, lest gradients of fp16 vanish: they are below it
+    # Taken out, lest gradients of fp16 vanish, which are below it; 0 if no view has a target.
+    unit = pairs.sum(0).max().clamp(min=torch.finfo(pairs.dtype).tiny)
     pairs = pairs / unit
     layer = student.layer
     prototypes, scale = factors(teacher.layer.weight_v, teacher.layer.weight_g)
@@ -103,7 +104,7 @@ def cross_entropy(
     def targets(part: slice) -> Tensor:
         products = products_of(teacher.vectors[:, part], prototypes)
         distributions = center.targets(products, scale, teacher_temp).flatten(1)
-        return distributions if pairs.numel() == 1 else pairs.T @ distributions
+        return pairs.T @ distributions
 
     loss: Tensor = CrossEntropy.apply(
         student.vectors, layer.weight_v, layer.weight_g, targets, pairs.sum(0), student_temp

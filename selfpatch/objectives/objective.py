@@ -21,11 +21,13 @@ class Objective(nn.Module, ABC):
     Attributes:
         num_views: The first so many views are the ones whose targets the loss needs.
         compares_all_views: Whether the loss looks at the student's other views as well.
+        centers_all_views: Whether :meth:`update` looks at the teacher's other views as well.
     """
 
     known: ClassVar[dict[str, type["Objective"]]] = {}
     num_views = 2
     compares_all_views = False
+    centers_all_views = False
 
     def __init_subclass__(cls, name: str, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

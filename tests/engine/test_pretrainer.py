@@ -206,6 +206,32 @@ def test_features_pass_one_last_norm(trunk, selfpatch, sentence):
         tiny("dino", selfpatch, **trunk)
 
 
+@pytest.mark.parametrize("patches", [None, {}], ids=["alone", "selfpatch"])
+def test_one_global_view_is_compared_with_the_local_ones_alone(patches):
+    """Its own run of views has no pair, and a share of 0."""
+    model = tiny("dino", patches)
+    model.objective.num_views = 1
+    views = [torch.randn(4, 3, side, side) for side in (32, 16, 16)]
+    teacher = model.look(views)
+    shares = [model(run, first, 3, teacher, TEMP) for first, run in model.runs(views)]
+    assert shares[0]["cls_loss"] == 0
+    assert shares[1]["cls_loss"] > 0
+    sum(share["loss"] for share in shares).backward()
+    assert all(p.grad.isfinite().all() for p in model.student.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize("objective", ["moby", "mocov3"])
+def test_an_image_head_sees_no_view_that_is_not_compared(objective):
+    """Its batch statistics would be those of views that the loss does not know."""
+    model = tiny(objective, {})
+    seen = {"student": [], "teacher": []}
+    for name, views in seen.items():
+        head = getattr(model, name).image_head
+        head.register_forward_pre_hook(lambda _, given, views=views: views.append(given[0].shape))
+    losses_of(model, [torch.randn(4, 3, side, side) for side in (32, 32, 16, 16, 16)])
+    assert seen == {"student": [(2, 4, 12)], "teacher": [(2, 4, 12)]}
+
+
 def test_patches_of_an_earlier_stage_of_a_swin_are_places_of_its_grid():
     """MoBY + SelfPatch on 64 pixels: stage 3 has 4 x 4 places of width 96, the last one 2 x 2."""
     heads = {"num_prototypes": 5, **HEADS}

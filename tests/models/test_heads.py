@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from selfpatch.models import heads
 from selfpatch.models.heads import AggregationHead, EmbeddingHead, ProjectionHead
 from selfpatch.models.neighbours import NO_PATCH, match_positives, neighbour_index
 
@@ -37,6 +38,16 @@ def test_summaries_equal_an_attention_over_each_patch_in_a_loop(border):
         for i in range(12):
             chosen = [j for j in positives[b, i].tolist() if j != NO_PATCH]
             torch.testing.assert_close(patches[b, i], naive_summary(head, tokens[b, chosen]))
+
+
+def test_summaries_made_in_parts_or_without_a_mask_are_the_same(monkeypatch):
+    head = AggregationHead(embed_dim=12, num_heads=3).double()
+    tokens = torch.randn(2, 12, 12, dtype=torch.float64)
+    positives = match_positives(tokens, neighbour_index(3, 4), k=4)
+    whole = head.summarize(tokens, positives)
+    torch.testing.assert_close(head.summarize(tokens, positives, complete=True), whole)
+    monkeypatch.setattr(heads, "MOST_SUMMARIES", 7)
+    torch.testing.assert_close(head.summarize(tokens, positives), whole)
 
 
 def test_embedding_head_normalises_each_view_by_its_own_statistics():

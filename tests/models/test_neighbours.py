@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from selfpatch.models.neighbours import (
     NO_PATCH,
+    fewest_neighbours,
     match_positives,
     mean_of_positives,
     neighbour_index,
@@ -70,3 +71,12 @@ def test_mean_of_positives_leaves_out_places_without_a_patch():
     positives = torch.tensor([[[1, 2], [0, NO_PATCH], [0, 1]]])
     expected = torch.stack([tokens[0, 1:].mean(0), tokens[0, 0], tokens[0, :2].mean(0)])
     torch.testing.assert_close(mean_of_positives(tokens, positives)[0], expected)
+
+
+@pytest.mark.parametrize("border", ["wrap", "clip"])
+@pytest.mark.parametrize("size", [3, 5, "all"])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (1, 4), (2, 2), (2, 7), (3, 3), (6, 5)])
+def test_the_fewest_neighbours_are_those_of_the_index(rows, columns, size, border):
+    index = neighbour_index(rows, columns, size, border)
+    counted = (index != NO_PATCH).sum(1).min()
+    assert fewest_neighbours(rows, columns, size, border) == counted
