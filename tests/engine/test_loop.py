@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
+from selfpatch.backbones.file import digest
 from selfpatch.errors import InputError
-from tests.engine.tiny_pretraining import train, weights
+from tests.engine.tiny_pretraining import CONFIG_OPTIONS, train, weights
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_explained(images, tmp_path, monkeypatch):
@@ -52,7 +53,6 @@ def test_a_loss_that_is_not_finite_stops_a_run_that_neither_logs_nor_saves(
     assert not list(tmp_path.glob("epoch_*.pth"))
 
 
-@pytest.mark.filterwarnings("ignore:torch.utils.checkpoint")  # mmengine leaves a choice open
 @pytest.mark.parametrize(
     "settings",
     [{"compile": {"backend": "eager"}}, {"activation_checkpointing": ["student.trunk.blocks.1"]}],
@@ -63,3 +63,19 @@ def test_mmengines_settings_for_speed_and_memory_change_no_weight(settings, imag
     changed = train("demo_selfpatch.py", images, tmp_path / "changed", **settings)
     for name, value in weights(changed, "epoch_2.pth").items():
         torch.testing.assert_close(value, plain[name], atol=1e-5, rtol=0, msg=name)
+
+
+def test_a_checkpointed_block_learns_where_nothing_before_it_does(images, tmp_path, monkeypatch):
+    """MoCo-v3's patch projection and positions stand still, and there is no [CLS] token."""
+    config = "demo_selfpatch.py"
+    own = {"_delete_": True, "name": "mocov3", "hidden_dim": 8, "out_dim": 4}
+    rest = {name: v for name, v in CONFIG_OPTIONS[config].items() if "objective" not in name}
+    monkeypatch.setitem(CONFIG_OPTIONS, config, {**rest, "model.objective": own})
+    named = {"activation_checkpointing": ["student.trunk.blocks.0"]}
+    plain, changed = (
+        weights(train(config, images, tmp_path / name, **settings), "epoch_2.pth")
+        for name, settings in (("plain", {}), ("changed", named))
+    )
+    moved = "trunk.blocks.0.attn.qkv.weight"
+    assert not plain[f"student.{moved}"].equal(plain[f"teacher.{moved}"])
+    assert digest(changed) == digest(plain)
