@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from inspect import signature
 from typing import Any
 
 import torch
@@ -15,6 +14,15 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
+
+FUSED = ("AdamW", "Adam")
+"""What is fused where the config does not say how it steps. torch's fused SGD is not: after a first
+step that was held back its momentum is whatever the memory held, and a parameter that joins later,
+as prototypes do, makes it raise.
+"""
+
+HOW_TO_STEP = {"fused", "foreach", "differentiable"}
+"""An optimiser's settings of which one excludes the others."""
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -166,9 +174,8 @@ class DecayGroups:
             for decays in (True, False)
         ]  # fmt: skip
         optimizer_cfg = {**cfg.pop("optimizer"), "params": groups}
-        kind = OPTIMIZERS.get(str(optimizer_cfg.get("type")))
-        if kind is not None and "fused" in signature(kind).parameters:
-            optimizer_cfg["fused"] = True  # one pass over the weights, on any device
+        if optimizer_cfg.get("type") in FUSED and not optimizer_cfg.keys() & HOW_TO_STEP:
+            optimizer_cfg["fused"] = True  # one pass over the weights
         optimizer = OPTIMIZERS.build(optimizer_cfg)
         last_layer = tuple(p for name, p in trained if ".last_layer." in name)
         return OPTIM_WRAPPERS.build({**cfg, "optimizer": optimizer, "last_layer": last_layer})
