@@ -117,9 +117,14 @@ class PretrainOptimWrapper(OptimWrapper):
         return {**super().state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the optimiser and the loss scale."""
+        """Take up the optimiser and the loss scale; how it steps stays as it was built."""
         state_dict = dict(state_dict)
         self.scaler.load_state_dict(state_dict.pop("scaler"))
+        # Before torch loads it, since a fused optimiser counts its steps on the device.
+        state_dict["param_groups"] = [
+            {**saved, **{name: own[name] for name in HOW_TO_STEP & own.keys()}}
+            for saved, own in zip(state_dict["param_groups"], self.param_groups, strict=True)
+        ]
         super().load_state_dict(state_dict)
 
 

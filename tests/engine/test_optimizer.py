@@ -123,3 +123,19 @@ def test_sgd_may_hold_back_its_first_step_and_let_prototypes_join_later():
     assert weight.equal(start)
     stepped(wrapper)
     torch.testing.assert_close(weight, start - 0.1 * 0.5)  # of norm 2, clipped at 1
+
+
+@pytest.mark.parametrize(("saved", "own"), [(None, True), (True, False)])
+def test_a_checkpoint_of_a_fused_or_unfused_optimizer_is_taken_up_by_the_other(saved, own):
+    torch.manual_seed(1)
+    first = built(type="AdamW", **({"foreach": False} if saved is None else {"fused": saved}))
+    stepped(first)
+    state = first.state_dict()
+    second = built(type="AdamW", fused=own)
+    for ours, theirs in zip(second.param_groups, first.param_groups, strict=True):
+        for parameter, other in zip(ours["params"], theirs["params"], strict=True):
+            parameter.data.copy_(other.data)
+    second.load_state_dict(state)
+    assert [group["fused"] for group in second.param_groups] == [own, own]
+    assert [group["foreach"] for group in second.param_groups] == [None, None]
+    torch.testing.assert_close(stepped(second), stepped(first))
