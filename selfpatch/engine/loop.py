@@ -111,7 +111,7 @@ class PretrainLoop(EpochBasedTrainLoop):
 
         Raises:
             InputError: One is not finite. The student's weights are still those that gave it,
-                since no optimiser step takes up a gradient that is not finite.
+                since no optimiser step takes up a loss or a gradient that is not finite.
         """
         reading, self.unread = self.unread, None
         if reading is None:

@@ -84,8 +84,13 @@ class PretrainOptimWrapper(OptimWrapper):
             yield
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Add the gradients of a share of a batch's loss to those of the step."""
-        self.scaler.scale(loss / self.accumulative_counts).backward(**kwargs)
+        """Add the gradients of a share of a batch's loss to those of the step.
+
+        Those of a loss that is not finite are not, in any process, even where they are computed
+        beside it, so that they hold back the step.
+        """
+        one = 1 + 0 * loss.detach()
+        self.scaler.scale(loss * one / self.accumulative_counts).backward(**kwargs)
 
     def clip_gradients(self) -> Tensor:
         """Take the loss scale out of the gradients and clip them; returns their largest norm."""
@@ -101,7 +106,7 @@ class PretrainOptimWrapper(OptimWrapper):
             parameter.grad = None
 
     def step(self, **kwargs: Any) -> None:
-        """Update the weights, unless a gradient is not finite.
+        """Update the weights, unless a loss or a gradient is not finite.
 
         A fused optimiser finds that out on the device; for another one the host has to wait.
         """

@@ -10,15 +10,22 @@ from selfpatch.errors import InputError
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, train, weights
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_is_explained(images, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "spoiled",
+    [lambda loss: loss * math.nan, lambda loss: loss + math.nan],
+    ids=["and its gradient", "alone"],
+)
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_explained(
+    spoiled, images, tmp_path, monkeypatch
+):
     from selfpatch.objectives.selfpatch import SelfPatchLoss
 
     calls = iter(range(100))
     forward = SelfPatchLoss.forward
     monkeypatch.setattr(
         SelfPatchLoss,
-        "forward",
-        lambda *args: forward(*args) * (math.nan if next(calls) == 4 else 1),  # two a batch
+        "forward",  # two a batch
+        lambda *args: spoiled(forward(*args)) if next(calls) == 4 else forward(*args),
     )
     every = {"default_hooks.checkpoint.by_epoch": False}
     quiet = {"default_hooks.logger.interval": 1000}

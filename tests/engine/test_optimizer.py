@@ -64,6 +64,26 @@ def test_a_gradient_that_is_not_finite_moves_nothing(fused, value):
         assert all(parameter.isfinite().all() for parameter in parameters)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_loss_that_is_not_finite_moves_nothing_whatever_its_gradient(fused, precision):
+    """As where a gradient is computed beside its loss, and not derived from it."""
+    weight = nn.Parameter(torch.ones(2))
+    groups = [{"params": [weight], "decays": True}]
+    wrapper = PretrainOptimWrapper(
+        torch.optim.AdamW(groups, lr=0.1, fused=fused), clip_norm=1.0, precision=precision
+    )
+    for parts in ([1.0, 1.0], [math.inf, 1.0], [1.0, math.nan], [1.0, 1.0]):
+        before = weight.detach().clone()
+        for part in parts:
+            wrapper.backward(weight.sum() + part)
+        wrapper.clip_gradients()
+        wrapper.step()
+        wrapper.zero_grad()
+        assert weight.equal(before) == (not all(map(math.isfinite, parts)))
+        assert weight.isfinite().all()
+
+
 def test_a_norm_of_zero_leaves_the_gradients():
     for clip in (clip_each, clip_all):
         parameters = with_gradients([3.0, 4.0])
