@@ -7,6 +7,7 @@ import torch
 
 from selfpatch.backbones.file import digest
 from selfpatch.errors import InputError
+from selfpatch.results.scalars import read_scalars
 from tests.engine.tiny_pretraining import CONFIG_OPTIONS, train, weights
 
 
@@ -58,6 +59,38 @@ def test_a_loss_that_is_not_finite_stops_a_run_that_neither_logs_nor_saves(
     with pytest.raises(InputError, match="cls_loss is nan at iteration 1 of epoch 1"):
         train("demo_dino.py", images, tmp_path, default_hooks__logger__interval=1000)
     assert not list(tmp_path.glob("epoch_*.pth"))
+
+
+def endless_slope(loss: torch.Tensor) -> torch.Tensor:
+    """The same value, with a gradient that is not finite."""
+    return loss + (loss - loss.detach()).sqrt()
+
+
+def test_gradients_that_no_loss_scale_makes_finite_stop_a_run_in_fp16(
+    images, tmp_path, monkeypatch
+):
+    """It begins at 2^16 and is halved each time, so that the 17th step takes it below 1."""
+    from selfpatch.objectives.dino import DINO
+
+    forward = DINO.forward
+    monkeypatch.setattr(DINO, "forward", lambda *args: endless_slope(forward(*args)))
+    options = {"optim_wrapper.precision": "fp16", "default_hooks.logger.interval": 1000}
+    with pytest.raises(
+        InputError,
+        match=r"grad_norm is (inf|nan) at iteration 16 .* loss scale .*0\.5.* bf16 or fp32",
+    ):
+        train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=7, **options)
+
+
+def test_gradients_that_overflow_in_fp16_are_passed_over_and_halve_the_scale(images, tmp_path):
+    options = {"optim_wrapper.precision": "fp16", "log_processor.window_size": 1}
+    work_dir = train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=5, **options)
+    lines = read_scalars(work_dir)
+    passed_over = [not math.isfinite(line["grad_norm"]) for line in lines]
+    assert passed_over[0]
+    assert not passed_over[-1]
+    scales = [line["loss_scale"] for line in lines]
+    assert scales == [2.0 ** (16 - sum(passed_over[: step + 1])) for step in range(len(lines))]
 
 
 @pytest.mark.parametrize(
