@@ -154,12 +154,17 @@ class PretrainLoop(EpochBasedTrainLoop):
         named = ", ".join(images[:3]) + f" and {len(images) - 3} more" * (len(images) > 3)
         return InputError(
             f"{what} at iteration {reading.iteration} of epoch {reading.epoch + 1} on {named};"
-            f" views, paths and weights are in {path}; {self.remedy(values)}"
+            f" views, paths and weights are in {path}; {self.remedy(reading.iteration, values)}"
         )
 
-    @staticmethod
-    def remedy(values: dict[str, float]) -> str:
-        """What to change where the values are not finite."""
+    def remedy(self, iteration: int, values: dict[str, float]) -> str:
+        """What to change where the values of this iteration are not finite."""
+        if iteration < self.runner.optim_wrapper.accumulative_counts:
+            return (
+                "no step was made before, so that the learning rate is not the cause: look at the"
+                " settings of model.objective, model.selfpatch and optim_wrapper.precision, and at"
+                " these images"
+            )
         if math.isfinite(values["loss"]) and "loss_scale" in values:
             return (
                 f"the loss scale has fallen to {values['loss_scale']:g}, and no lower one helps;"

@@ -61,6 +61,29 @@ def test_a_loss_that_is_not_finite_stops_a_run_that_neither_logs_nor_saves(
     assert not list(tmp_path.glob("epoch_*.pth"))
 
 
+@pytest.mark.parametrize(
+    ("batch", "advised"), [(0, False), (1, False), (2, True)], ids=["first", "second", "third"]
+)
+def test_only_a_loss_that_steps_led_to_is_blamed_on_the_learning_rate(
+    batch, advised, images, tmp_path, monkeypatch
+):
+    """The first step is made after two batches."""
+    from selfpatch.objectives.dino import DINO
+
+    forward = DINO.forward
+    calls = iter(range(100))
+    monkeypatch.setattr(
+        DINO,
+        "forward",
+        lambda *args: forward(*args) * (math.nan if next(calls) // 2 == batch else 1),
+    )
+    with pytest.raises(InputError, match=f"cls_loss is nan at iteration {batch} ") as caught:
+        train("demo_dino.py", images, tmp_path, optim_wrapper__accumulative_counts=2)
+    sentence = str(caught.value)
+    assert ("lower the learning rate" in sentence) == advised
+    assert ("look at the settings of model.objective" in sentence) == (not advised)
+
+
 def endless_slope(loss: torch.Tensor) -> torch.Tensor:
     """The same value, with a gradient that is not finite."""
     return loss + (loss - loss.detach()).sqrt()
