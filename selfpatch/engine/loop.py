@@ -20,6 +20,9 @@ from selfpatch.engine.schedules import Schedule, StepSettings
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
 
+LEAST_LOSS_SCALE = 1.0
+"""Once the loss scale has fallen below it, the gradients were not finite even without a scale."""
+
 
 @LOOPS.register_module()
 class PretrainLoop(EpochBasedTrainLoop):
@@ -97,6 +100,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         self.read()
         if completes:
             values["grad_norm"] = move(runner.model, optimizer, settings)
+            if optimizer.scaler.is_enabled():
+                values["loss_scale"] = optimizer.scaler.scale(torch.ones_like(values["grad_norm"]))
 
         # Without the views, which take memory of the device and can be made again.
         kept = {name: part for name, part in data_batch.items() if name != "views"}
@@ -111,14 +116,15 @@ class PretrainLoop(EpochBasedTrainLoop):
 
         Raises:
             InputError: One is not finite. The student's weights are still those that gave it,
-                since no optimiser step takes up a gradient that is not finite.
+                since no optimiser step takes up a loss or a gradient that is not finite.
         """
         reading, self.unread = self.unread, None
         if reading is None:
             return
         values = reading.values()
-        in_fp16 = self.runner.optim_wrapper.scaler.is_enabled()  # its gradients may overflow
-        checked = {n: v for n, v in values.items() if not (n == "grad_norm" and in_fp16)}
+        # Gradients of fp16 overflow now and then; the loss scale falls, and the run goes on.
+        passed_over = values.get("loss_scale", 0.0) >= LEAST_LOSS_SCALE
+        checked = {n: v for n, v in values.items() if not (n == "grad_norm" and passed_over)}
         if not all(map(math.isfinite, checked.values())):
             raise self.dumped(reading, checked)
         for name, value in values.items():
@@ -148,8 +154,25 @@ class PretrainLoop(EpochBasedTrainLoop):
         named = ", ".join(images[:3]) + f" and {len(images) - 3} more" * (len(images) > 3)
         return InputError(
             f"{what} at iteration {reading.iteration} of epoch {reading.epoch + 1} on {named};"
-            f" views, paths and weights are in {path}; lower the learning rate"
-            " (train_cfg.schedule.lr) or compute in fp32 (optim_wrapper.precision)"
+            f" views, paths and weights are in {path}; {self.remedy(reading.iteration, values)}"
+        )
+
+    def remedy(self, iteration: int, values: dict[str, float]) -> str:
+        """What to change where the values of this iteration are not finite."""
+        if iteration < self.runner.optim_wrapper.accumulative_counts:
+            return (
+                "no step was made before, so that the learning rate is not the cause: look at the"
+                " settings of model.objective, model.selfpatch and optim_wrapper.precision, and at"
+                " these images"
+            )
+        if math.isfinite(values["loss"]) and "loss_scale" in values:
+            return (
+                f"the loss scale has fallen to {values['loss_scale']:g}, and no lower one helps;"
+                " compute in bf16 or fp32 (optim_wrapper.precision)"
+            )
+        return (
+            "lower the learning rate (train_cfg.schedule.lr) or compute in fp32"
+            " (optim_wrapper.precision)"
         )
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from inspect import signature
 from typing import Any
 
 import torch
@@ -15,6 +14,15 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import local, unwrapped
+
+FUSED = ("AdamW", "Adam")
+"""What is fused where the config does not say how it steps. torch's fused SGD is not: after a first
+step that was held back its momentum is whatever the memory held, and a parameter that joins later,
+as prototypes do, makes it raise.
+"""
+
+HOW_TO_STEP = {"fused", "foreach", "differentiable"}
+"""An optimiser's settings of which one excludes the others."""
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -76,8 +84,13 @@ class PretrainOptimWrapper(OptimWrapper):
             yield
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Add the gradients of a share of a batch's loss to those of the step."""
-        self.scaler.scale(loss / self.accumulative_counts).backward(**kwargs)
+        """Add the gradients of a share of a batch's loss to those of the step.
+
+        Those of a loss that is not finite are not, in any process, even where they are computed
+        beside it, so that they hold back the step.
+        """
+        one = 1 + 0 * loss.detach()
+        self.scaler.scale(loss * one / self.accumulative_counts).backward(**kwargs)
 
     def clip_gradients(self) -> Tensor:
         """Take the loss scale out of the gradients and clip them; returns their largest norm."""
@@ -93,7 +106,7 @@ class PretrainOptimWrapper(OptimWrapper):
             parameter.grad = None
 
     def step(self, **kwargs: Any) -> None:
-        """Update the weights, unless a gradient is not finite.
+        """Update the weights, unless a loss or a gradient is not finite.
 
         A fused optimiser finds that out on the device; for another one the host has to wait.
         """
@@ -109,9 +122,14 @@ class PretrainOptimWrapper(OptimWrapper):
         return {**super().state_dict(), "scaler": self.scaler.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the optimiser and the loss scale."""
+        """Take up the optimiser and the loss scale; how it steps stays as it was built."""
         state_dict = dict(state_dict)
         self.scaler.load_state_dict(state_dict.pop("scaler"))
+        # Before torch loads it, since a fused optimiser counts its steps on the device.
+        state_dict["param_groups"] = [
+            {**saved, **{name: own[name] for name in HOW_TO_STEP & own.keys()}}
+            for saved, own in zip(state_dict["param_groups"], self.param_groups, strict=True)
+        ]
         super().load_state_dict(state_dict)
 
 
@@ -166,9 +184,8 @@ class DecayGroups:
             for decays in (True, False)
         ]  # fmt: skip
         optimizer_cfg = {**cfg.pop("optimizer"), "params": groups}
-        kind = OPTIMIZERS.get(str(optimizer_cfg.get("type")))
-        if kind is not None and "fused" in signature(kind).parameters:
-            optimizer_cfg["fused"] = True  # one pass over the weights, on any device
+        if optimizer_cfg.get("type") in FUSED and not optimizer_cfg.keys() & HOW_TO_STEP:
+            optimizer_cfg["fused"] = True  # one pass over the weights
         optimizer = OPTIMIZERS.build(optimizer_cfg)
         last_layer = tuple(p for name, p in trained if ".last_layer." in name)
         return OPTIM_WRAPPERS.build({**cfg, "optimizer": optimizer, "last_layer": last_layer})

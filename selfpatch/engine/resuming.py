@@ -20,6 +20,12 @@ FREE = re.compile(
 MEANT = ("train_cfg.max_epochs",)
 """What may be changed on purpose; the schedules are then those of the new length."""
 
+DRAWS = 2
+"""Counts the ways in which seeds have decided views: to be raised when a seed gives others.
+
+It is none of the settings: of models with equal ones, a table takes the mean, whatever was drawn.
+"""
+
 
 def settings_of(runner: Runner) -> Settings:
     """All that a run depends on: its recipe, its seed, and what images it has."""
@@ -42,6 +48,12 @@ def take_up(runner: Runner, checkpoint: dict[str, Any]) -> None:
         InputError: Names what differs.
     """
     note = checkpoint["selfpatch"]
+    if note.get("draws", 1) != DRAWS:
+        code = f"of commit {note['git']}" if note["git"] else "that wrote it"
+        raise InputError(
+            f"{runner._load_from} was written by a version of this code that draws other views of"
+            f" each image; go on with the code {code}, or begin another run in another --work-dir"
+        )
     own, stated = settings_of(runner), note["settings"]
     for name in sorted({*own, *stated}):
         before, now = stated.get(name, "nothing"), own.get(name, "nothing")

@@ -2,6 +2,8 @@
 
 import logging
 import os
+from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from mmengine.logging import MMLogger
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader
 
 from selfpatch.data.allocation import keep_freed_memory, start_worker
@@ -58,6 +61,20 @@ class PretrainRunner(Runner):
         return MMDistributedDataParallel(
             module=model, device_ids=device_ids, broadcast_buffers=False
         )
+
+    def load_or_resume(self) -> None:
+        """Load what the run goes on from; and recompute modules in the backward pass another way.
+
+        mmengine has just wrapped those that the config's ``activation_checkpointing`` names, in a
+        way that gives no gradient to a module whose inputs need none, such as the first block
+        behind a frozen patch projection.
+        """
+        named = self.cfg.get("activation_checkpointing") or []
+        for name in [named] if isinstance(named, str) else named:
+            module = attrgetter(name)(unwrapped(self.model))
+            del module.forward  # mmengine's
+            module.forward = partial(checkpoint, module.forward, use_reentrant=False)
+        super().load_or_resume()
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the trunks, if the config's ``compile`` says so; mmengine compiles a whole step,

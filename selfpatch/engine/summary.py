@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 
-from selfpatch.data.draws import single_views
+from selfpatch.data.draws import View, single_views
 from selfpatch.data.views import MultiViewDataset
 from selfpatch.errors import InputError
 from selfpatch.models.trunks import build_trunk
@@ -28,14 +28,15 @@ def summary(cfg: Config, dataset: MultiViewDataset) -> str:
         trunk = build_trunk(**cfg.model.trunk)
     weights = sum(weight.numel() for weight in trunk.parameters())
     patches = " + SelfPatch" if cfg.model.get("selfpatch") else ""
-    views = " + ".join(f"{view.count} x {view.size}" for view in cfg.views)
+    kinds = [View(**view) for view in cfg.views]
+    views = " + ".join(f"{view.count} x {view.size}" for view in kinds)
     batches = f"{processes} process{'es' * (processes > 1)} of {batch}"
     rate = schedule.lr * cfg.total_batch_size / 256
     lines = {
         "method": f"{cfg.model.objective.name}{patches}",
         "trunk": f"{cfg.model.trunk.variant}, {weights:,} weights",
         "data": f"{len(dataset):,} images in {cfg.train_dataloader.folder}",
-        "views": f"{len(single_views(cfg.views))} of an image: {views} pixels",
+        "views": f"{len(single_views(kinds))} of an image: {views} pixels",
         "step": f"{cfg.total_batch_size} images: {batches}"
         + f", {accumulated} batches each" * (accumulated > 1),
         "length": f"{epochs} epochs of {steps:,} steps, {epochs * steps:,} in all",

@@ -12,7 +12,7 @@ from mmengine.registry import HOOKS
 from selfpatch import load_backbone
 from selfpatch.backbones.file import read_backbone
 from selfpatch.backbones.loading import load_features
-from selfpatch.engine.launch import read_config
+from selfpatch.engine.launch import described, read_config
 from selfpatch.engine.schedules import Schedule
 from selfpatch.engine.summary import images_per_batch
 from selfpatch.errors import InputError
@@ -106,6 +106,12 @@ def test_every_config_says_how_to_run_it_and_builds(path):
         model = MODELS.build(cfg.model)
     trained = sum(p.numel() for p in model.student.trunk.parameters())
     assert trained > 1e6
+
+
+def test_a_view_that_says_no_count_is_described_as_one(images):
+    cfg = read_config(str(CONFIGS / "demo_dino.py"), data=str(images))
+    cfg.views = [{"size": 96, "scale": (0.4, 1.0)}, {"count": 3, "size": 48, "scale": (0.05, 0.4)}]
+    assert "4 of an image: 1 x 96 + 3 x 48 pixels" in described(cfg)
 
 
 def test_images_of_a_step_are_shared_out_over_processes_and_accumulation():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from selfpatch.engine.optimizer import PretrainOptimWrapper, clip_all, clip_each
+from selfpatch.engine.optimizer import DecayGroups, PretrainOptimWrapper, clip_all, clip_each
 
 
 def with_gradients(*gradients: list[float]) -> list[nn.Parameter]:
@@ -64,6 +64,26 @@ def test_a_gradient_that_is_not_finite_moves_nothing(fused, value):
         assert all(parameter.isfinite().all() for parameter in parameters)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_loss_that_is_not_finite_moves_nothing_whatever_its_gradient(fused, precision):
+    """As where a gradient is computed beside its loss, and not derived from it."""
+    weight = nn.Parameter(torch.ones(2))
+    groups = [{"params": [weight], "decays": True}]
+    wrapper = PretrainOptimWrapper(
+        torch.optim.AdamW(groups, lr=0.1, fused=fused), clip_norm=1.0, precision=precision
+    )
+    for parts in ([1.0, 1.0], [math.inf, 1.0], [1.0, math.nan], [1.0, 1.0]):
+        before = weight.detach().clone()
+        for part in parts:
+            wrapper.backward(weight.sum() + part)
+        wrapper.clip_gradients()
+        wrapper.step()
+        wrapper.zero_grad()
+        assert weight.equal(before) == (not all(map(math.isfinite, parts)))
+        assert weight.isfinite().all()
+
+
 def test_a_norm_of_zero_leaves_the_gradients():
     for clip in (clip_each, clip_all):
         parameters = with_gradients([3.0, 4.0])
@@ -76,3 +96,66 @@ def test_a_gradient_as_small_as_dinos_epsilon_is_halved():
     parameters = with_gradients([1e-6])
     clip_each(parameters, clip_norm=1e-6)
     assert parameters[0].grad.item() == pytest.approx(0.5e-6, rel=1e-4)
+
+
+def built(**optimizer: object) -> PretrainOptimWrapper:
+    cfg = {"type": "PretrainOptimWrapper", "clip_norm": 1.0, "optimizer": {"lr": 0.1, **optimizer}}
+    return DecayGroups(cfg)(nn.Linear(2, 2))
+
+
+def stepped(wrapper: PretrainOptimWrapper) -> torch.Tensor:
+    """The weights after a step; every gradient is one."""
+    for group in wrapper.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    wrapper.clip_gradients()
+    wrapper.step()
+    return wrapper.param_groups[0]["params"][0].detach().clone()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "fused"),
+    [
+        ({"type": "AdamW"}, True),
+        ({"type": "Adam"}, True),
+        ({"type": "AdamW", "fused": False}, False),
+        ({"type": "AdamW", "foreach": True}, None),
+        ({"type": "AdamW", "differentiable": True}, None),
+        ({"type": "SGD", "momentum": 0.9}, None),
+        ({"type": "Adagrad"}, None),
+        ({"type": "RMSprop"}, None),
+    ],
+    ids=str,
+)
+def test_adam_is_fused_unless_its_settings_say_how_it_steps(optimizer, fused):
+    wrapper = built(**optimizer)
+    assert [group.get("fused") for group in wrapper.param_groups] == [fused, fused]
+
+
+def test_sgd_may_hold_back_its_first_step_and_let_prototypes_join_later():
+    """torch's fused one then goes on with a momentum that nobody wrote, or raises."""
+    wrapper = built(type="SGD", momentum=0.9)
+    weight, bias = (group["params"][0] for group in wrapper.param_groups)
+    start = weight.detach().clone()
+    weight.grad, bias.grad = torch.full_like(weight, math.nan), None
+    wrapper.clip_gradients()
+    wrapper.step()
+    assert weight.equal(start)
+    stepped(wrapper)
+    torch.testing.assert_close(weight, start - 0.1 * 0.5)  # of norm 2, clipped at 1
+
+
+@pytest.mark.parametrize(("saved", "own"), [(None, True), (True, False)])
+def test_a_checkpoint_of_a_fused_or_unfused_optimizer_is_taken_up_by_the_other(saved, own):
+    torch.manual_seed(1)
+    first = built(type="AdamW", **({"foreach": False} if saved is None else {"fused": saved}))
+    stepped(first)
+    state = first.state_dict()
+    second = built(type="AdamW", fused=own)
+    for ours, theirs in zip(second.param_groups, first.param_groups, strict=True):
+        for parameter, other in zip(ours["params"], theirs["params"], strict=True):
+            parameter.data.copy_(other.data)
+    second.load_state_dict(state)
+    assert [group["fused"] for group in second.param_groups] == [own, own]
+    assert [group["foreach"] for group in second.param_groups] == [None, None]
+    torch.testing.assert_close(stepped(second), stepped(first))

@@ -203,6 +203,25 @@ def test_a_run_is_not_taken_up_on_other_images(images, tmp_path):
         train("demo_dino.py", fewer, tmp_path / "run", resume=True, **CHANGED)
 
 
+@pytest.mark.parametrize(
+    ("draws", "git", "code"),
+    [(None, "c0ffee", "of commit c0ffee"), (1, "", "that wrote it"), (10**6, "", "that wrote it")],
+)
+def test_a_run_is_not_taken_up_by_code_that_draws_other_views(draws, git, code, images, tmp_path):
+    """Checkpoints without a number of their draws were written before there was one."""
+    train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1, **CHANGED)
+    path = tmp_path / "epoch_1.pth"
+    checkpoint = torch.load(path, weights_only=True)
+    note = checkpoint["selfpatch"]
+    assert note.pop("draws") > 1
+    note |= {"git": git} | ({"draws": draws} if draws is not None else {})
+    torch.save(checkpoint, path)
+    sentence = f"epoch_1.pth was .* other views of each image; go on with the code {code}, or begin"
+    with pytest.raises(InputError, match=sentence):
+        train("demo_dino.py", images, tmp_path, resume=True, **CHANGED)
+    assert not (tmp_path / "epoch_2.pth").exists()
+
+
 def test_a_longer_run_goes_on_from_a_shorter_one_and_says_so(images, tmp_path):
     train("demo_dino.py", images, tmp_path, train_cfg__max_epochs=1, **CHANGED)
     other = {"train_dataloader.num_workers": 1, "default_hooks.logger.interval": 2}

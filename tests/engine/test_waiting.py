@@ -33,9 +33,12 @@ class Waits(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("accumulated", [{}, ACCUMULATED], ids=["batches", "accumulated"])
+FP16 = {"optim_wrapper.precision": "fp16"}
+
+
+@pytest.mark.parametrize("changed", [{}, ACCUMULATED, FP16], ids=["batches", "accumulated", "fp16"])
 @pytest.mark.parametrize("objective", ["dino", "moby", "mocov3"])
-def test_a_step_waits_for_nothing(objective, accumulated, images, tmp_path, monkeypatch):
+def test_a_step_waits_for_nothing(objective, changed, images, tmp_path, monkeypatch):
     steps = []
     run_iter = PretrainLoop.run_iter
 
@@ -45,13 +48,13 @@ def test_a_step_waits_for_nothing(objective, accumulated, images, tmp_path, monk
         steps.append(waits.found)
 
     monkeypatch.setattr(PretrainLoop, "run_iter", watched)
-    options = {**QUIET, **accumulated}
+    options = {**QUIET, **changed}
     if objective != "dino":
         own = {"_delete_": True, "name": objective, "hidden_dim": 8, "out_dim": 4}
         tiny_options = {n: v for n, v in CONFIG_OPTIONS[CONFIG].items() if "objective" not in n}
         monkeypatch.setitem(CONFIG_OPTIONS, CONFIG, {**tiny_options, "model.objective": own})
     train(CONFIG, images, tmp_path, **options)
-    assert steps == [[]] * (12 if accumulated else 6)
+    assert steps == [[]] * (12 if changed == ACCUMULATED else 6)
 
 
 def test_a_wait_would_be_noted():
