@@ -14,6 +14,12 @@ from torch import Tensor
 
 from selfpatch.errors import InputError
 
+DRAWS = 2
+"""Counts the ways in which seeds have decided views: to be raised when a seed gives others.
+
+It is none of the settings: of models with equal ones, a table takes the mean, whatever was drawn.
+"""
+
 RATIO = (3 / 4, 4 / 3)
 """Least and greatest width of a crop over its height."""
 

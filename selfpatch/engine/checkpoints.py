@@ -16,7 +16,8 @@ from mmengine.runner import Runner
 
 from selfpatch.atomic import atomic_write
 from selfpatch.backbones.file import read_backbone, save_backbone
-from selfpatch.engine.resuming import DRAWS, settings_of, take_up
+from selfpatch.data.draws import DRAWS
+from selfpatch.engine.resuming import settings_of, take_up
 from selfpatch.engine.sharding import gathered, is_sharded, scatter_checkpoint, whole_weights
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import unwrapped

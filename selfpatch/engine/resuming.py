@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.runner import Runner
 
+from selfpatch.data.draws import DRAWS
 from selfpatch.data.views import MultiViewDataset
 from selfpatch.errors import InputError
 from selfpatch.results.file import described_data
@@ -19,12 +20,6 @@ FREE = re.compile(
 
 MEANT = ("train_cfg.max_epochs",)
 """What may be changed on purpose; the schedules are then those of the new length."""
-
-DRAWS = 2
-"""Counts the ways in which seeds have decided views: to be raised when a seed gives others.
-
-It is none of the settings: of models with equal ones, a table takes the mean, whatever was drawn.
-"""
 
 
 def settings_of(runner: Runner) -> Settings:

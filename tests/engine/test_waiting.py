@@ -1,11 +1,17 @@
 """The host never waits for the device in a step, and all that a step needs is on the device."""
 
+from contextlib import contextmanager
+from itertools import cycle
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from selfpatch.data import photometric
+from selfpatch.data.draws import Draws, Recipe, View
 from selfpatch.engine.loop import PretrainLoop
 from selfpatch.engine.optimizer import PretrainOptimWrapper
+from selfpatch.engine.preprocessor import ViewPreprocessor, with_views
 from selfpatch.engine.pretrainer import Pretrainer
 from tests.engine.test_pretrainer import TEMP, tiny
 from tests.engine.tiny_pretraining import ACCUMULATED, CONFIG_OPTIONS, train
@@ -97,3 +103,72 @@ def update(model: Pretrainer) -> None:
     optimizer = PretrainOptimWrapper(torch.optim.AdamW(groups, fused=True), clip_norm=3.0)
     assert optimizer.clip_gradients().device.type == "cuda"
     optimizer.step()
+
+
+def test_a_batch_becomes_views_on_the_device_and_no_copy_is_waited_for(monkeypatch):
+    recipe = Recipe([View(32, (0.25, 1.0), blur=0.5, solarize=0.3)] * 8)
+    drawn = [list(photometric.steps(recipe.draw((n,), 50, 50)[1])) for n in range(2)]
+    preprocess = ViewPreprocessor([120.0] * 3, [60.0] * 3)
+    with fake_gpu():
+        made = cycle([[(of, rows, torch.empty(values.shape)) for of, rows, values in run]
+                     for run in drawn])  # fmt: skip
+        monkeypatch.setattr(photometric, "steps", lambda _draws: next(made))
+        # Memory that is not swapped takes a real GPU to be had.
+        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+        draws = Draws(*(torch.empty(2, 4) for _ in range(5)))
+        crops = [torch.empty(2, 4, 3, side, side, dtype=torch.uint8) for side in (32, 16)]
+        on_gpu(preprocess)._device = torch.device("cuda")
+        batch = {"crops": crops, "draws": [draws, draws]}
+        preprocess(batch)  # what is kept for all batches is made with the first one
+        copies, to = [], torch.Tensor.to
+
+        def noted(tensor: torch.Tensor, device: torch.device, non_blocking: bool = False):
+            copies.append(non_blocking)
+            return to(tensor, device)
+
+        monkeypatch.setattr(torch.Tensor, "to", noted)
+        views = preprocess(batch)
+    assert [(tuple(view.shape), view.device.type) for view in views] == [
+        ((2, 3, side, side), "cuda") for side in (32,) * 4 + (16,) * 4
+    ]
+    assert len(copies) > 20
+    assert all(copies)
+    photometric.stretched.cache_clear()
+    photometric.middles.cache_clear()
+
+
+def test_views_are_made_beside_the_step_before_and_kept_until_their_own_is_done(monkeypatch):
+    happened = []
+
+    class Stream:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def wait_stream(self, other: "Stream") -> None:
+            happened.append(f"{self.name} waits for {other.name}")
+
+    class OneView:
+        def record_stream(self, stream: Stream) -> None:
+            happened.append(f"kept for {stream.name}")
+
+    class Preprocess:
+        device = torch.device("cuda")
+
+        def __call__(self, batch: dict) -> list[OneView]:
+            happened.append(f"views {batch['number']} on {current[-1].name}")
+            return [OneView()]
+
+    @contextmanager
+    def on(stream: Stream):
+        current.append(stream)
+        yield
+        current.pop()
+
+    current = [Stream("steps")]
+    monkeypatch.setattr(torch.cuda, "Stream", lambda *_, **__: Stream("beside"))
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda _device: current[-1])
+    monkeypatch.setattr(torch.cuda, "stream", on)
+    for batch in with_views([{"number": 0}, {"number": 1}], Preprocess()):
+        happened.append(f"step {batch['number']}")
+    one = ["steps waits for beside", "kept for steps"]
+    assert happened == ["views 0 on beside", *one, "step 0", "views 1 on beside", *one, "step 1"]
