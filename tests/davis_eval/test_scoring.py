@@ -188,6 +188,14 @@ def test_frames_without_a_true_mask_do_not_count(tmp_path):
     assert after["v_1"].region.mean == pytest.approx(before["v_1"].region.mean)
 
 
+def test_results_have_the_same_names_whatever_the_case_of_the_truths_suffix(davis):
+    for path in list((davis / "Annotations/480p").rglob("*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    found = score(davis, "--davis", str(davis))
+    assert found[0] == 0
+    assert score(davis, "--truth", str(davis / "Annotations/480p")) == found
+
+
 def test_objects_in_folders_of_their_own_may_overlap_and_any_value_but_0_is_the_object(tmp_path):
     """SA-V's masks: a whole and its part, one saved as 0 and 255, the other as 0 and 1."""
     whole, part = squares(5, 1), [mask * (np.arange(96) % 40 < 20) for mask in squares(5, 1)]
