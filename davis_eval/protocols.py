@@ -117,9 +117,12 @@ def score_tracks(truth: Path, results: Path, name: str) -> dict[str, ObjectScore
 
 
 def has_truth(files: Sequence[Path]) -> bool:
-    """Whether some mask shows no object for the first time: it is there to be compared with."""
-    seen: set[int] = set()
-    for path in files:
+    """Whether a mask after the first shows no object for the first time: it is to be compared with.
+
+    The first one says where tracking begins, also where it shows no object yet.
+    """
+    seen = set(objects(read_mask(files[0])))
+    for path in files[1:]:
         labels = set(objects(read_mask(path)))
         if labels <= seen:
             return True

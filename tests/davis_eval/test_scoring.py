@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from davis_eval.masks import write_mask
-from davis_eval.protocols import score_tracks
+from davis_eval.protocols import has_truth, score_tracks
 from davis_eval.scores import ObjectScores
 from selfpatch.cli import main
 from selfpatch.errors import InputError
@@ -129,6 +129,34 @@ def test_first_masks_alone_are_nothing_to_score(davis, capsys):
             path.unlink()
     assert score(davis, "--davis", str(davis)) == (0, {})
     assert "3 of 3 sequences have only the masks that tracking is given" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["--davis", "--truth"])
+def test_a_first_mask_without_any_object_is_nothing_to_score_either(where, tmp_path, capsys):
+    video(tmp_path, "v", [np.zeros((64, 96), dtype=np.uint8)], "Annotations/480p")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/val.txt").write_text("v\n")
+    truth = {"--davis": tmp_path, "--truth": tmp_path / "Annotations/480p"}[where]
+    assert score(tmp_path, where, str(truth)) == (0, {})
+    assert "1 of 1 sequences have only the masks that tracking is given" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("shown", "truth"),
+    [
+        (["", "1"], False),
+        (["1", "2", "13"], False),
+        (["1", "1"], True),
+        (["1", ""], True),
+        (["1", "12", "2"], True),
+    ],
+)
+def test_a_later_mask_with_no_object_that_is_new_is_truth(shown, truth, tmp_path):
+    for number, labels in enumerate(shown):
+        row = np.array([0, *map(int, labels)], dtype=np.uint8)
+        write_mask(tmp_path / f"{number}.png", row[None])
+    assert has_truth(sorted(tmp_path.iterdir())) == truth
 
 
 def labelled(masks: list[np.ndarray], ids: dict[int, int]) -> list[np.ndarray]:
