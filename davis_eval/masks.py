@@ -1,6 +1,7 @@
 """Mask files -> labels, whatever the mode of the file; labels -> mask files."""
 
 from functools import lru_cache
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 
@@ -50,13 +51,11 @@ def read_ids(path: Path) -> np.ndarray:
 
 def read_values(path: Path) -> tuple[np.ndarray, bool]:
     """The values of a file, uint8 (H, W), and whether they are greys; errors as above."""
-    try:
-        plain = plain_indices(path.read_bytes())
-    except OSError:
-        plain = None  # what is wrong is said below
+    content = content_of(path)
+    plain = plain_indices(content)
     if plain is not None:
         return plain, False
-    image = read_stored(path)
+    image = read_stored(BytesIO(content), str(path))
     if image.mode == "P":
         return np.asarray(image), False
     if image.mode == "1":
@@ -66,6 +65,15 @@ def read_values(path: Path) -> tuple[np.ndarray, bool]:
     values = grey_values(image, path)
     check_labels(values, path)
     return values, True
+
+
+def content_of(path: Path) -> bytes:
+    """The content of a file; errors are those of :func:`selfpatch.data.images.read_stored`."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        read_stored(path)  # which says what is wrong
+        raise
 
 
 def grey_values(image: Image.Image, path: Path) -> np.ndarray:

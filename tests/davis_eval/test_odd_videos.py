@@ -130,6 +130,24 @@ def test_other_depths_hold_the_same_labels(kind, tmp_path):
         read_mask(tmp_path / "large.png")
 
 
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_a_mask_is_read_from_disk_once(mode, tmp_path, monkeypatch):
+    path, (mask,) = tmp_path / "m.png", squares(1, 3)
+    write_mask(path, mask)
+    with Image.open(path) as image:
+        (Image.fromarray(mask) if mode == "L" else image.convert(mode)).save(path)
+    read = Path.read_bytes
+
+    def read_and_remove(path: Path) -> bytes:
+        content = read(path)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_remove)
+    assert np.array_equal(read_mask(path), mask)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("radius", [1, 3])
 def test_soft_edges_are_no_objects(radius, tmp_path):
     (mask,) = squares(1, 1)

@@ -69,6 +69,16 @@ def test_a_damaged_file_is_refused_wherever_it_is_cut_or_changed(tmp_path):
         read_mask(path)
 
 
+def test_a_file_that_is_no_image_is_named_and_nothing_in_memory_is(tmp_path):
+    path = tmp_path / "m.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"m\.png cannot be read as an image \([\w ]+\); fetch it"):
+        read_mask(path)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(InputError, match=r"folder\.png cannot be read as an image"):
+        read_mask(tmp_path / "folder.png")
+
+
 def test_a_header_that_promises_billions_of_pixels_takes_no_memory():
     import zlib
 
