@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from davis_eval import processes
 from davis_eval.masks import write_mask
 from davis_eval.protocols import has_truth, score_tracks
 from davis_eval.scores import ObjectScores
+from davis_eval.scoring import score_each
 from selfpatch.cli import main
 from selfpatch.errors import InputError
 from tests import ROOT
@@ -78,6 +80,11 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_scored(davis, ca
     assert "two/00002.png cannot be read as an image" in capsys.readouterr().err
     result = json.loads((davis / "scores.json").read_text())
     assert list(result["per_sequence"]) == ["one", "three"]
+
+
+def test_no_process_is_started_where_there_is_nothing_to_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "prepare", lambda module: pytest.fail("it was"))
+    assert score_each(score_tracks, tmp_path, tmp_path, [], workers=2) == ({}, [])
 
 
 @pytest.fixture
