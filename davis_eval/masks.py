@@ -1,6 +1,7 @@
 """Mask files -> labels, whatever the mode of the file; labels -> mask files."""
 
 from functools import lru_cache
+from io import BytesIO
 from itertools import product
 from pathlib import Path
 
@@ -22,13 +23,17 @@ MOST_OBJECTS = 32
 PALETTE = standard_palette()
 GREY = ("L", "LA", "I", "I;16")
 
+SPREAD = {(2, 0): 85, (4, 0): 17}
+"""Bits and kind of a PNG, grey, in its header -> by how much Pillow multiplies its values."""
+
 
 def read_mask(path: Path) -> np.ndarray:
     """One mask as uint8 object labels (H, W): 0 background, 1 ... 254 objects, 255 void.
 
-    A value means the same in an indexed as in a grey file. A 1-bit mask is one object; so is a grey
-    one of 0 and 255 only, where no mask beside it holds other labels. RGB is taken where all its
-    colours are the standard palette's.
+    A value means the same in an indexed as in a grey file, of however many bits; the official
+    package takes Pillow's greys, which are 85 and 17 times those of 2 and 4 bits. A 1-bit mask is
+    one object; so is a grey one of 0 and 255 only, where no mask beside it holds other labels. RGB
+    is taken where all its colours are the standard palette's.
 
     Raises:
         InputError: The file is missing or truncated, or its values are no labels.
@@ -50,27 +55,34 @@ def read_ids(path: Path) -> np.ndarray:
 
 def read_values(path: Path) -> tuple[np.ndarray, bool]:
     """The values of a file, uint8 (H, W), and whether they are greys; errors as above."""
-    try:
-        plain = plain_indices(path.read_bytes())
-    except OSError:
-        plain = None  # what is wrong is said below
+    content = content_of(path)
+    plain = plain_indices(content)
     if plain is not None:
         return plain, False
-    image = read_stored(path)
+    image = read_stored(BytesIO(content), str(path))
     if image.mode == "P":
         return np.asarray(image), False
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8), False
     if image.mode not in GREY:
         return labels_of_colors(image, path), False
-    values = grey_values(image, path)
+    values = grey_values(image, content, path)
     check_labels(values, path)
     return values, True
 
 
-def grey_values(image: Image.Image, path: Path) -> np.ndarray:
+def content_of(path: Path) -> bytes:
+    """The content of a file; errors are those of :func:`selfpatch.data.images.read_stored`."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        read_stored(path)  # which says what is wrong
+        raise
+
+
+def grey_values(image: Image.Image, content: bytes, path: Path) -> np.ndarray:
     """The values of a grey image (H, W), without its transparency."""
-    values = channel(image)
+    values = samples(image, content)
     if values.min() < 0 or values.max() > VOID:
         raise InputError(
             f"{path} holds values from {values.min()} to {values.max()}; labels go from 0 to 254,"
@@ -79,9 +91,12 @@ def grey_values(image: Image.Image, path: Path) -> np.ndarray:
     return values.astype(np.uint8)
 
 
-def channel(image: Image.Image) -> np.ndarray:
-    """The first channel (H, W)."""
-    return np.asarray(image.getchannel(0) if image.mode == "LA" else image)
+def samples(image: Image.Image, content: bytes) -> np.ndarray:
+    """The first channel (H, W) of an image as its file's content holds it."""
+    values = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
+    if image.format == "PNG" and tuple(content[24:26]) in SPREAD:
+        return values // SPREAD[content[24], content[25]]
+    return values
 
 
 def is_binary(values: np.ndarray) -> bool:
@@ -99,8 +114,9 @@ def is_one_object(folder: Path, changed: int) -> bool:
     """
     for path in folder.iterdir():
         if path.suffix.lower() == ".png" and not path.name.startswith("."):
-            image = read_stored(path)
-            if image.mode in ("P", *GREY) and not np.isin(channel(image), (0, VOID)).all():
+            content = content_of(path)
+            image = read_stored(BytesIO(content), str(path))
+            if image.mode in ("P", *GREY) and not np.isin(samples(image, content), (0, VOID)).all():
                 return False
     return True
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from threading import current_thread, main_thread
 from typing import TypeVar
 
 from selfpatch.parent import end_with_parent
@@ -37,14 +38,18 @@ def prepare(module: str) -> None:
 def uninterrupted() -> Iterator[None]:
     """Let Ctrl-C wait for the end of the block; processes that begin in it never hear of it."""
     came: list[int] = []
+    # Python tells its main thread of Ctrl-C and no other; a handler not its own is None to it, and
+    # could not be put back.
+    told = current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is not None
     # The mask is what those processes inherit; here another thread may still be told.
-    handler = signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
+    handler = told and signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGINT, handler)
+        if told:
+            signal.signal(signal.SIGINT, handler)
     if came:
         signal.raise_signal(signal.SIGINT)
 

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -124,22 +125,43 @@ def label_frame(
         for left in range(0, columns, TILE)
     ]
 
-    @torch.inference_mode()
-    def label(tile: tuple[slice, slice]) -> Tensor:
+    def seen(tile: tuple[slice, slice]) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+        """What :func:`label_tile` is given."""
         halo = tuple(
             slice(max(side.start - settings.radius, 0), min(side.stop + settings.radius, size))
             for side, size in zip(tile, (rows, columns), strict=True)
         )
         bias = window_bias(*map(_bounds, (*tile, *halo)), settings.radius, target.device)
         near = [source[halo].flatten(0, 1) for source in sources]
-        own = target[tile]
-        labelled = label_tile(own.flatten(0, 1), near, labels[:, halo[0], halo[1]], bias, settings)
-        return labelled.unflatten(0, own.shape[:2])
+        return target[tile].flatten(0, 1), near, labels[:, halo[0], halo[1]].flatten(0, 2), bias
 
+    waits = read_waits(target.device)
+
+    @torch.inference_mode()
+    def label(tile: tuple[slice, slice]) -> Labelled:
+        given = seen(tile)
+        found = label_tile(*given, settings)
+        return found if waits or not found.tied.any() else label_with_ties(*given, found, settings)
+
+    @torch.inference_mode()
+    def label_again(at: int) -> Labelled:
+        return label_with_ties(*seen(tiles[at]), labelled[at], settings)
+
+    labelled = list(pool.map(label, tiles))
+    # Where a read waits, this is the only one; elsewhere no ties are left.
+    tied = torch.stack([found.tied.any() for found in labelled]).tolist()
+    again = [at for at, some in enumerate(tied) if some]
+    for at, found in zip(again, pool.map(label_again, again), strict=True):
+        labelled[at] = found
     result = torch.empty_like(labels[0])
-    for tile, labelled in zip(tiles, pool.map(label, tiles), strict=True):
-        result[tile] = labelled
+    for tile, found in zip(tiles, labelled, strict=True):
+        result[tile] = found.labels.view_as(result[tile])
     return result
+
+
+def read_waits(device: torch.device) -> bool:
+    """Whether reading a value waits until the device has done all that it was given."""
+    return device.type != "cpu"
 
 
 def _bounds(side: slice) -> tuple[int, int]:
@@ -176,23 +198,36 @@ def window_bias(
     return torch.zeros(inside.shape).masked_fill_(~inside, -math.inf).to(device)
 
 
+class Labelled(NamedTuple):
+    """What a tile's T patches are labelled.
+
+    Attributes:
+        labels: (T, C).
+        tied: Whether a source was left out that is as similar as the last kept one (T,).
+        least: Similarity of the last kept one (T, 1).
+    """
+
+    labels: Tensor
+    tied: Tensor
+    least: Tensor
+
+
 def label_tile(
     target: Tensor, near: list[Tensor], labels: Tensor, bias: Tensor, settings: Propagation
-) -> Tensor:
+) -> Labelled:
     """Label the T patches of one tile from the S patches of its halo in each context frame.
 
     Args:
         target: (T, D).
         near: The halo (S, D) in each of the F context frames.
-        labels: (F, rows, columns, C), the labels of the halo.
+        labels: (F * S, C), the labels of the halo.
         bias: (T, S), see :func:`window_bias`.
         settings: Settings, see :class:`Propagation`.
 
     Returns:
-        (T, C).
+        Labels from no more than ``top_k`` sources each, and where more of them tie.
     """
     k, num_sources = settings.top_k, len(near[0])
-    labels = labels.flatten(0, 2)  # (F * S, C)
     # One place more than is kept shows whether the last kept value occurs again. The best of all
     # frames are among the best of each, so one frame's similarities are held at a time.
     best = [  # F times values and indices (T, k + 1)
@@ -204,12 +239,9 @@ def label_tile(
     kept, places = values[:, :k], places.gather(1, order[:, :k])  # (T, k)
     weights = (kept / settings.temperature).softmax(1)  # (T, k)
     result = (weights[:, :, None] * labels[places]).sum(1)  # (T, k, C) -> (T, C)
-    if values.shape[1] > k:
-        tied = (values[:, k] == values[:, k - 1]) & values[:, k].isfinite()  # (T,)
-        if tied.any():
-            with_ties = label_with_ties(target, near, labels, bias, kept[:, -1:], settings)
-            result = torch.where(tied[:, None], with_ties, result)
-    return result
+    # Nothing is left out of fewer values than are kept; a tie of what no window holds is none.
+    tied = ((values[:, k:] == kept[:, -1:]) & values[:, k:].isfinite()).any(1)  # (T,)
+    return Labelled(result, tied, kept[:, -1:])
 
 
 def label_with_ties(
@@ -217,16 +249,19 @@ def label_with_ties(
     near: list[Tensor],
     labels: Tensor,
     bias: Tensor,
-    least: Tensor,
+    found: Labelled,
     settings: Propagation,
-) -> Tensor:
-    """Label a tile from every source that is at least as similar as ``least`` (T, 1).
+) -> Labelled:
+    """Label the tied patches of a tile from every source as similar as the last kept one, or more.
 
     DINO keeps all that equal the k-th value, which happens where nothing moves in the video.
+    Arguments are those of :func:`label_tile`, and what it returned.
     """
     similarity = torch.cat([torch.addmm(bias, target, source.T) for source in near], dim=1)
-    similarity.masked_fill_(similarity < least, -math.inf)
-    return (similarity / settings.temperature).softmax(1) @ labels  # (T, F * S) @ (F * S, C)
+    similarity.masked_fill_(similarity < found.least, -math.inf)
+    with_ties = (similarity / settings.temperature).softmax(1) @ labels  # (T, F * S) @ (F * S, C)
+    mended = torch.where(found.tied[:, None], with_ties, found.labels)
+    return Labelled(mended, torch.zeros_like(found.tied), found.least)
 
 
 def hard_mask(soft: Tensor, patch_size: int) -> Tensor:

@@ -22,7 +22,7 @@ from davis_eval.scores import (
     score_sequence,
     tolerance,
 )
-from davis_eval.sequences import MASKS, files_in_order, find_masks
+from davis_eval.sequences import MASKS, files_in_order, find_masks, result_of
 from selfpatch.errors import InputError
 
 MAX_PROPOSALS = 20
@@ -55,7 +55,7 @@ def score_unsupervised(truth: Path, results: Path, name: str) -> dict[str, Objec
         InputError: A file is missing or does not fit, or the video has more than 20 proposals.
     """
     files = files_in_order(truth / name, MASKS)
-    answers = [results / name / f"{path.stem}.png" for path in files]
+    answers = [result_of(results / name, path) for path in files]
     found = [read_mask(path) for path in answers]
     expected = [read_mask(path) for path in files]
     for path, true, answer, proposed in zip(files, expected, answers, found, strict=True):
@@ -117,9 +117,12 @@ def score_tracks(truth: Path, results: Path, name: str) -> dict[str, ObjectScore
 
 
 def has_truth(files: Sequence[Path]) -> bool:
-    """Whether some mask shows no object for the first time: it is there to be compared with."""
-    seen: set[int] = set()
-    for path in files:
+    """Whether a mask after the first shows no object for the first time: it is to be compared with.
+
+    The first one says where tracking begins, also where it shows no object yet.
+    """
+    seen = set(objects(read_mask(files[0])))
+    for path in files[1:]:
         labels = set(objects(read_mask(path)))
         if labels <= seen:
             return True
@@ -138,7 +141,7 @@ def score_labels(files: Sequence[Path], results: Path, one_object: bool) -> dict
     values: dict[int, list[tuple[float, float]]] = defaultdict(list)
     known: set[int] = set()
     for path in counted(files):
-        answer = results / path.name
+        answer = result_of(results, path)
         true, found = read_ids(path), read_ids(answer)
         check_size(path, true, answer, found)
         if one_object:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from davis_eval.masks import objects, occurring, read_mask
-from davis_eval.sequences import LAYOUTS, MASKS, files_in_order
+from davis_eval.sequences import LAYOUTS, MASKS, files_in_order, result_of
 from selfpatch.atomic import atomic_write
 from selfpatch.errors import InputError
 
@@ -100,7 +100,7 @@ def score_pairs(
     score_frame: Callable[[Path, Path], list[tuple[float, float]]],
 ) -> list[ObjectScores]:
     """Score each object over the frames of ``truth``, whose results lie in ``results``."""
-    scored = [score_frame(path, results / f"{path.stem}.png") for path in truth]
+    scored = [score_frame(path, result_of(results, path)) for path in truth]
     values = np.array(scored)  # (frames, objects, 2)
     return [object_scores(values[:, k]) for k in range(values.shape[1])]
 

@@ -59,7 +59,7 @@ def score_each(
     Printed are what is wrong, and how many sequences have no truth.
     """
     work = partial(score_one, score, truth, results)
-    outcomes = dict(each_apart(work, names, min(workers, len(names)), NEEDED))
+    outcomes = dict(each_apart(work, names, max(min(workers, len(names)), 1), NEEDED))
     scores: dict[str, ObjectScores] = {}
     failures, without = [], 0
     for name in names:

@@ -53,12 +53,17 @@ class Sequence:
         """The files of all masks that propagation writes below ``out``."""
         for masks in self.masks:
             for frame in self.frames:
-                yield out / self.name / masks.object_name / f"{frame.stem}.png"
+                yield result_of(out / self.name / masks.object_name, frame)
 
     def given(self, masks: Masks) -> list[tuple[int, Path]]:
         """Number of the frame, and path, of each of these masks that propagation is given."""
         numbers = {frame.stem: number for number, frame in enumerate(self.frames)}
         return [(numbers[path.stem], path) for path in masks.starts]
+
+
+def result_of(folder: Path, path: Path) -> Path:
+    """The resulting mask, in a folder of them, of a frame or of a true mask."""
+    return folder / f"{path.stem}.png"
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,19 @@ class Stamp:
         return content
 
 
+@dataclass(frozen=True)
+class Finished:
+    """How it went with a video whose masks are all there.
+
+    Attributes:
+        seconds: Seconds that the masks took.
+        too_small: Names of the objects that won no patch.
+    """
+
+    seconds: float
+    too_small: tuple[str, ...] = ()
+
+
 def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
     """The stamp of this video, backbone and settings."""
     found = hashlib.sha256()
@@ -44,15 +57,15 @@ def stamp(sequence: Sequence, info: BackboneInfo, settings: Settings) -> Stamp:
     return Stamp(info.fingerprint, found.hexdigest(), settings)
 
 
-def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
-    """Seconds that these masks took; None if they are not all there or not made of this.
+def find_finished(out: Path, sequence: Sequence, wanted: Stamp) -> Finished | None:
+    """What is noted beside these masks; None if they are not all there or not made of this.
 
     A mask that cannot be read is not there.
     """
     try:
         found = json.loads((out / sequence.name / "finished.json").read_text())
-        seconds = float(found.pop("seconds"))
-    except (OSError, ValueError, KeyError, AttributeError):
+        noted = Finished(float(found.pop("seconds")), tuple(map(str, found.pop("too_small"))))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
         return None
     if found != wanted.content():
         return None
@@ -61,10 +74,10 @@ def seconds_spent(out: Path, sequence: Sequence, wanted: Stamp) -> float | None:
             read_mask(path)
     except InputError:
         return None
-    return seconds
+    return noted
 
 
-def mark_finished(out: Path, sequence: Sequence, made_of: Stamp, seconds: float) -> None:
-    """Note beside the masks what they were made of, and how long it took."""
+def mark_finished(out: Path, sequence: Sequence, made_of: Stamp, finished: Finished) -> None:
+    """Note beside the masks what they were made of, and how that went."""
     with atomic_write(out / sequence.name / "finished.json", "w") as file:
-        json.dump({**made_of.content(), "seconds": seconds}, file)
+        json.dump({**made_of.content(), **asdict(finished)}, file)

@@ -14,7 +14,7 @@ import torch
 from davis_eval.run import segment, silent
 from davis_eval.sequences import LAYOUTS, find_sequence
 from davis_eval.settings import Settings
-from davis_eval.stamps import mark_finished, seconds_spent, stamp
+from davis_eval.stamps import Finished, find_finished, mark_finished, stamp
 from selfpatch.backbones.file import BackboneInfo
 from selfpatch.backbones.loading import load_backbone
 from selfpatch.errors import OF_ALL_WORK, InputError, fault
@@ -98,13 +98,13 @@ class Worker:
         try:
             sequence = find_sequence(job.folder, name, LAYOUTS[job.layout])
             made_of = stamp(sequence, self.info, job.settings)
-            before = None if job.overwrite else seconds_spent(job.out, sequence, made_of)
+            before = None if job.overwrite else find_finished(job.out, sequence, made_of)
             if before is not None:
-                return Outcome(name, finished_before=True, seconds=before)
+                return Outcome(name, True, None, before.seconds, before.too_small)
             started = time.monotonic()
             too_small = segment(self.backbone, sequence, job.out, job.settings, progress)
-            seconds = time.monotonic() - started
-            mark_finished(job.out, sequence, made_of, seconds)
+            finished = Finished(time.monotonic() - started, tuple(too_small))
+            mark_finished(job.out, sequence, made_of, finished)
         except InputError as error:
             return Outcome(name, error=str(error))
         except OSError as error:
@@ -113,7 +113,7 @@ class Worker:
             return Outcome(name, error=fault(error))
         except Exception as error:  # whatever it is, it is this video's: the others go on
             return Outcome(name, error=f"{type(error).__name__}: {error}")
-        return Outcome(name, seconds=seconds, too_small=tuple(too_small))
+        return Outcome(name, seconds=finished.seconds, too_small=finished.too_small)
 
 
 def segment_all(job: Job, names: Sequence[str], worker: Worker) -> Iterator[Outcome]:

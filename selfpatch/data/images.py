@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from selfpatch.errors import InputError
 
@@ -124,8 +124,10 @@ def read_stored(
     except Image.DecompressionBombError as error:
         raise InputError(f"{name or file} is too large ({error}); make it smaller") from None
     except Exception as error:  # a damaged file leads Pillow's decoders to errors of any kind
+        # Where Pillow knows no such format, its error is the path once more, or a place in memory.
+        reason = "its format is unknown" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(
-            f"{name or file} cannot be read as an image ({error}); fetch it again or remove it"
+            f"{name or file} cannot be read as an image ({reason}); fetch it again or remove it"
         ) from None
     if pages > 1:
         raise InputError(f"{name or file} holds {pages} images; save the one that is meant alone")

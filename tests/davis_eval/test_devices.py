@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
 from davis_eval import features, propagation
@@ -27,15 +27,19 @@ class InTurn(ThreadPoolExecutor):
 
 
 class Answer(TorchFunctionMode):
-    """Whether a fake tensor is true, which has no values that could tell."""
+    """Whether fake tensors are true, which have no values that could tell; any other read fails.
+
+    Each such read waits until a GPU has done all that it was given: they are counted.
+    """
 
     def __init__(self, answer: bool) -> None:
-        self.answer = answer
+        self.answer, self.reads = answer, 0
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
-        if function is Tensor.__bool__:
-            return self.answer
-        return function(*args, **(kwargs or {}))
+        if function not in (Tensor.__bool__, Tensor.tolist):
+            return function(*args, **(kwargs or {}))
+        self.reads += 1
+        return self.answer if function is Tensor.__bool__ else [self.answer] * len(args[0])
 
 
 @pytest.fixture
@@ -43,6 +47,8 @@ def mode(monkeypatch) -> Iterator[FakeTensorMode]:
     """A mode for fake tensors; frames are loaded and tiles labelled in this thread."""
     monkeypatch.setattr(features, "ahead", map)
     monkeypatch.setattr(propagation, "tile_threads", lambda device: InTurn(1))
+    monkeypatch.setattr(propagation, "TILE", 4)  # several to a frame
+    monkeypatch.delattr(FakeTensor, "tolist")  # a read per value, unlike that of other tensors
     propagation.window_bias.cache_clear()
     yield FakeTensorMode()
     propagation.window_bias.cache_clear()
@@ -78,10 +84,11 @@ def test_features_propagation_and_mask_stay_on_the_gpu(trunk, ties, mode, tmp_pa
         on_gpu(model, mode)
     tokens = "final-norm" if trunk == "vit_tiny" else "last-block"
     maps = extract(model, paths, Reading(tokens=tokens, short_side=96))
-    with mode, Answer(ties):
+    with mode, Answer(ties) as answer:
         first = torch.zeros(3, 6, 8, device="cuda")
         later = {2: torch.full((3, 6, 8), -1.0, device="cuda")}
         found = list(propagate(maps, first, Propagation(context_frames=1), later))
         masks = [hard_mask(soft, 16) for soft in found]
     assert [soft.device.type for soft in found] == ["cuda"] * 3
+    assert answer.reads == 3  # one per frame
     assert [(mask.device.type, tuple(mask.shape)) for mask in masks] == [("cuda", (96, 128))] * 3

@@ -12,7 +12,7 @@ from davis_eval.run import segment
 from davis_eval.scores import score, summary
 from davis_eval.sequences import find_sequence, read_names
 from davis_eval.settings import Reading, Settings
-from davis_eval.stamps import mark_finished, seconds_spent, stamp
+from davis_eval.stamps import Finished, find_finished, mark_finished, stamp
 from selfpatch import build_trunk
 from selfpatch.backbones.file import BackboneInfo
 from selfpatch.errors import InputError
@@ -130,6 +130,24 @@ def test_other_depths_hold_the_same_labels(kind, tmp_path):
         read_mask(tmp_path / "large.png")
 
 
+@pytest.mark.parametrize("mode", ["P", "L", "RGB"])
+def test_a_mask_is_read_from_disk_once(mode, tmp_path, monkeypatch):
+    path, (mask,) = tmp_path / "m.png", squares(1, 3)
+    write_mask(path, mask)
+    with Image.open(path) as image:
+        (Image.fromarray(mask) if mode == "L" else image.convert(mode)).save(path)
+    read = Path.read_bytes
+
+    def read_and_remove(path: Path) -> bytes:
+        content = read(path)
+        path.unlink()
+        return content
+
+    monkeypatch.setattr(Path, "read_bytes", read_and_remove)
+    assert np.array_equal(read_mask(path), mask)
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("radius", [1, 3])
 def test_soft_edges_are_no_objects(radius, tmp_path):
     (mask,) = squares(1, 1)
@@ -221,29 +239,29 @@ def test_finished_masks_count_for_the_same_frames_and_first_mask_only(tmp_path):
     out = tmp_path / "out"
     info, settings = BackboneInfo({}, "dino", "x", weights="w"), Settings()
 
-    def spent() -> float | None:
+    def noted() -> Finished | None:
         sequence = find_sequence(tmp_path, "v")
-        return seconds_spent(out, sequence, stamp(sequence, info, settings))
+        return find_finished(out, sequence, stamp(sequence, info, settings))
 
     def finish() -> None:
         track(tmp_path, "v", out)
         sequence = find_sequence(tmp_path, "v")
-        mark_finished(out, sequence, stamp(sequence, info, settings), 3.0)
+        mark_finished(out, sequence, stamp(sequence, info, settings), Finished(3.0, ("1",)))
 
     finish()
-    assert spent() == 3.0
+    assert noted() == Finished(3.0, ("1",))
     (out / "v/00002.png").write_bytes(b"cut")
-    assert spent() is None
+    assert noted() is None
     finish()
     write_mask(tmp_path / "Annotations/480p/v/00000.png", squares(4, 2)[0])
-    assert spent() is None
+    assert noted() is None
     finish()
     Image.new("RGB", SIZE[::-1], "red").save(tmp_path / "JPEGImages/480p/v/00001.jpg")
-    assert spent() is None
+    assert noted() is None
     finish()
     other = BackboneInfo({}, "dino", "x", weights="another")
     sequence = find_sequence(tmp_path, "v")
-    assert seconds_spent(out, sequence, stamp(sequence, other, settings)) is None
+    assert find_finished(out, sequence, stamp(sequence, other, settings)) is None
 
 
 @pytest.mark.parametrize(("count", "fits"), [(32, True), (33, False)])

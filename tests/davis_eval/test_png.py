@@ -1,13 +1,15 @@
 """Plain indexed PNGs against Pillow; what is not plain is left to Pillow."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from davis_eval.masks import read_mask
-from davis_eval.png import plain_indices
+from davis_eval.masks import read_ids, read_mask
+from davis_eval.png import SIGNATURE, plain_indices
 from selfpatch.errors import InputError
 from selfpatch.visualize.palette import standard_palette
 
@@ -24,6 +26,38 @@ def saved(image: Image.Image, **options: object) -> bytes:
     file = io.BytesIO()
     image.save(file, format="PNG", **options)
     return file.getvalue()
+
+
+def written(labels: np.ndarray, bits: int, color: int) -> bytes:
+    """A PNG of these samples (H, W): grey (0), or indexed (3) with the standard palette."""
+    packed = [
+        np.packbits(np.unpackbits(row[:, None], axis=1)[:, -bits:]).tobytes() for row in labels
+    ]
+    header = struct.pack(">IIBBBBB", *labels.shape[::-1], bits, color, 0, 0, 0)
+    palette = [(b"PLTE", bytes(standard_palette()[: 3 * 2**bits]))] if color == 3 else []
+    content = zlib.compress(b"".join(b"\0" + row for row in packed))
+    parts = [(b"IHDR", header), *palette, (b"IDAT", content), (b"IEND", b"")]
+    return SIGNATURE + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+def test_a_value_means_the_same_in_a_grey_as_in_an_indexed_file_of_as_many_bits(bits, tmp_path):
+    labels = np.arange(min(2**bits, 30), dtype=np.uint8).repeat(3)[None].repeat(3, axis=0)
+    path = tmp_path / "m.png"
+    for color in (0, 3):
+        path.write_bytes(written(labels, bits, color))
+        assert np.array_equal(read_mask(path), labels)
+        assert np.array_equal(read_ids(path), labels)
+
+
+def test_labels_in_a_grey_file_of_4_bits_show_that_255_beside_it_is_void(tmp_path):
+    void = np.array([[0, 0, 255, 255]], dtype=np.uint8).repeat(3, axis=0)
+    (tmp_path / "0.png").write_bytes(written(void, 8, 0))
+    (tmp_path / "1.png").write_bytes(written(void % 16, 4, 0))  # 15, which Pillow gives as 255
+    assert np.array_equal(read_mask(tmp_path / "0.png"), void)
 
 
 @pytest.mark.parametrize("case", range(20))
@@ -69,9 +103,17 @@ def test_a_damaged_file_is_refused_wherever_it_is_cut_or_changed(tmp_path):
         read_mask(path)
 
 
-def test_a_header_that_promises_billions_of_pixels_takes_no_memory():
-    import zlib
+def test_a_file_that_is_no_image_is_named_and_nothing_in_memory_is(tmp_path):
+    path = tmp_path / "m.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"m\.png cannot be read as an image \([\w ]+\); fetch it"):
+        read_mask(path)
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(InputError, match=r"folder\.png cannot be read as an image"):
+        read_mask(tmp_path / "folder.png")
 
+
+def test_a_header_that_promises_billions_of_pixels_takes_no_memory():
     header = b"IHDR" + (2**31 - 1).to_bytes(4, "big") * 2 + bytes([8, 3, 0, 0, 0])
     chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
     whole = saved(indexed(3), bits=8)

@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,21 @@ def test_ctrl_c_waits_for_the_end_of_what_it_must_not_interrupt():
         os.kill(os.getpid(), signal.SIGINT)
         done = True
     assert done
+
+
+def test_a_thread_that_is_not_the_main_one_may_ask_for_it_too():
+    """Only the main thread hears of Ctrl-C; processes that this one begins still do not."""
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(lambda: dict(each_apart(work, ["signal", "a"], 2, "zlib"))).result()
+    assert found == {"signal": "SIGNAL", "a": "A"}
+
+
+def test_a_handler_that_is_not_pythons_stays(monkeypatch):
+    """Python gives None for it, and takes no None back."""
+    put: list[object] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(signal, "getsignal", lambda number: None)
+        patched.setattr(signal, "signal", lambda number, handler: put.append(handler))
+        with uninterrupted():
+            pass
+    assert put == []

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from davis_eval import propagation
 from davis_eval.propagation import (
     Propagation,
     hard_mask,
@@ -20,12 +21,15 @@ from selfpatch.errors import InputError
 POOL = tile_threads(torch.device("cpu"))
 
 
+@pytest.mark.parametrize("waits", [False, True])
 @pytest.mark.parametrize("case", range(200))
-def test_any_frame_gets_the_labels_of_the_dense_definition(case):
+def test_any_frame_gets_the_labels_of_the_dense_definition(case, waits, monkeypatch):
     """Any size, radius, top k (more than the window holds too), number of objects and of frames.
 
     Features of small whole numbers make every similarity exact, so that ties abound and are ties.
+    They are labelled tile by tile or, as on a GPU, when all tiles are.
     """
+    monkeypatch.setattr(propagation, "read_waits", lambda device: waits)
     draw = random.Random(case)
     torch.manual_seed(case)
     rows, columns = draw.randint(1, 40), draw.randint(1, 40)

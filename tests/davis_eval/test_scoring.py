@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from davis_eval import processes
 from davis_eval.masks import write_mask
-from davis_eval.protocols import score_tracks
+from davis_eval.protocols import has_truth, score_tracks
 from davis_eval.scores import ObjectScores
+from davis_eval.scoring import score_each
 from selfpatch.cli import main
 from selfpatch.errors import InputError
 from tests import ROOT
@@ -80,6 +82,11 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_scored(davis, ca
     assert list(result["per_sequence"]) == ["one", "three"]
 
 
+def test_no_process_is_started_where_there_is_nothing_to_score(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "prepare", lambda module: pytest.fail("it was"))
+    assert score_each(score_tracks, tmp_path, tmp_path, [], workers=2) == ({}, [])
+
+
 @pytest.fixture
 def waiting(davis):
     """The command, while it waits for a mask that a pipe stands for; and the pipe's other end."""
@@ -129,6 +136,34 @@ def test_first_masks_alone_are_nothing_to_score(davis, capsys):
             path.unlink()
     assert score(davis, "--davis", str(davis)) == (0, {})
     assert "3 of 3 sequences have only the masks that tracking is given" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["--davis", "--truth"])
+def test_a_first_mask_without_any_object_is_nothing_to_score_either(where, tmp_path, capsys):
+    video(tmp_path, "v", [np.zeros((64, 96), dtype=np.uint8)], "Annotations/480p")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "ImageSets/2017").mkdir(parents=True)
+    (tmp_path / "ImageSets/2017/val.txt").write_text("v\n")
+    truth = {"--davis": tmp_path, "--truth": tmp_path / "Annotations/480p"}[where]
+    assert score(tmp_path, where, str(truth)) == (0, {})
+    assert "1 of 1 sequences have only the masks that tracking is given" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("shown", "truth"),
+    [
+        (["", "1"], False),
+        (["1", "2", "13"], False),
+        (["1", "1"], True),
+        (["1", ""], True),
+        (["1", "12", "2"], True),
+    ],
+)
+def test_a_later_mask_with_no_object_that_is_new_is_truth(shown, truth, tmp_path):
+    for number, labels in enumerate(shown):
+        row = np.array([0, *map(int, labels)], dtype=np.uint8)
+        write_mask(tmp_path / f"{number}.png", row[None])
+    assert has_truth(sorted(tmp_path.iterdir())) == truth
 
 
 def labelled(masks: list[np.ndarray], ids: dict[int, int]) -> list[np.ndarray]:
@@ -186,6 +221,14 @@ def test_frames_without_a_true_mask_do_not_count(tmp_path):
     (tmp_path / "results/v/00003.png").write_bytes(b"never read")
     after = score_tracks(tmp_path / "truth", tmp_path / "results", "v")
     assert after["v_1"].region.mean == pytest.approx(before["v_1"].region.mean)
+
+
+def test_results_have_the_same_names_whatever_the_case_of_the_truths_suffix(davis):
+    for path in list((davis / "Annotations/480p").rglob("*.png")):
+        path.rename(path.with_suffix(".PNG"))
+    found = score(davis, "--davis", str(davis))
+    assert found[0] == 0
+    assert score(davis, "--truth", str(davis / "Annotations/480p")) == found
 
 
 def test_objects_in_folders_of_their_own_may_overlap_and_any_value_but_0_is_the_object(tmp_path):

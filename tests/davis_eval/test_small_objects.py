@@ -94,7 +94,7 @@ def test_small_objects_are_followed_where_they_are_kept_also_those_that_appear_l
     assert found == [{3, 7}, *late]
 
 
-def test_a_run_names_them_once_and_makes_the_masks_anew_with_the_option(data, tmp_path, capsys):
+def test_every_run_names_them_once_and_makes_the_masks_anew_with_the_option(data, tmp_path, capsys):
     vit = build_trunk("vit_tiny", depth=1, patch_size=16, image_size=64)
     weights = tmp_path / "b.safetensors"
     save_backbone(weights, vit.state_dict(), BackboneInfo(vit.architecture, "dino", "test"))
@@ -105,6 +105,10 @@ def test_a_run_names_them_once_and_makes_the_masks_anew_with_the_option(data, tm
     assert errors.count("\n") == 1
     assert "v " in errors
     assert "not followed: objects 7, 9; --keep-small gives each one" in errors
+    main(line.split())
+    again = capsys.readouterr()
+    assert "finished before" in again.out
+    assert again.err == errors
     main([*line.split(), "--keep-small"])
     printed = capsys.readouterr()
     assert printed.err == ""

@@ -38,7 +38,7 @@ from davis_eval.run import check_sizes
 from davis_eval.scores import score
 from davis_eval.sequences import LAYOUTS, find_sequence, read_names
 from davis_eval.settings import Settings as RunSettings
-from davis_eval.stamps import seconds_spent, stamp
+from davis_eval.stamps import find_finished, stamp
 from selfpatch.backbones.file import BackboneInfo, read_file, save_backbone
 from selfpatch.backbones.loading import load_features
 from selfpatch.bench.jobs import jobs_of
@@ -334,7 +334,7 @@ def test_videos(folder, data, chance):
             check_sizes(found)
             out = root / "Annotations/480p"
             stamped = stamp(found, BackboneInfo({}, "dino", ""), RunSettings())
-            seconds_spent(out, found, stamped)
+            find_finished(out, found, stamped)
             score(root, out, [names[0]])
         with bounds():
             find_sequence(root / "none", "..", LAYOUTS["youtube-vos"])
