@@ -10,8 +10,8 @@ def keep_freed_memory(most: int) -> None:
     """Let this process keep up to ``most`` bytes, below 2 GiB, of what it frees.
 
     glibc gives blocks as large as a view back to the system at once and is handed cleared pages for
-    the next one, which takes longer than most operations on a view. Where there is another C
-    library nothing happens.
+    the next one, which takes longer than most operations on a view. Blocks above 32 MiB it always
+    gives back. Where there is another C library nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -18,6 +18,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 import selfpatch.engine  # noqa: F401 (registers the model)
+from selfpatch.data.allocation import keep_freed_memory
 from selfpatch.engine.loop import add_gradients, move
 from selfpatch.engine.optimizer import PRECISIONS, DecayGroups, PretrainOptimWrapper
 from selfpatch.engine.pretrainer import Pretrainer
@@ -86,6 +87,8 @@ def several_steps(way: str, *what: object) -> None:
 
 def step(way: str, method: str, variant: str, precision: str, batch: int, device: str) -> Work:
     """A step of one of the two ways, which returns its loss."""
+    if way == "ours" and device == "cpu":
+        keep_freed_memory(2**31 - 1)  # as a run does; the textbook in this process profits, too
     model, views = build(method, variant, device), views_of(batch, device)
     if way == "ours":
         return ours(model, optimizer_of(model, precision), views)
