@@ -7,7 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from selfpatch.data.photometric import middles, stretched
 from selfpatch.models.neighbours import neighbour_index
+
+KEPT = (neighbour_index, stretched, middles)
+"""What functions keep on a device once it is made."""
 
 
 @contextmanager
@@ -16,10 +20,12 @@ def fake_gpu() -> Iterator[None]:
 
     A backward pass would ask for a real GPU.
     """
-    neighbour_index.cache_clear()  # what is kept on a device
+    for kept in KEPT:
+        kept.cache_clear()
     with FakeTensorMode():
         yield
-    neighbour_index.cache_clear()
+    for kept in KEPT:
+        kept.cache_clear()
 
 
 def on_gpu(module: nn.Module) -> nn.Module:

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from selfpatch.errors import InputError
-from selfpatch.models.distributed import local, unwrapped
+from selfpatch.models.distributed import local, sum_over_processes, unwrapped
 
 FUSED = ("AdamW", "Adam")
 """What is fused where the config does not say how it steps. torch's fused SGD is not: after a first
@@ -136,26 +136,24 @@ class PretrainOptimWrapper(OptimWrapper):
 def clip_each(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
     """Scale each gradient to at most ``clip_norm``; returns the largest norm before."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norms = [whole(norm) for norm in torch._foreach_norm(gradients)]
-    stacked = torch.stack(norms)
+    parts = [local(gradient) for gradient in gradients]
+    norms = torch.stack(torch._foreach_norm(parts))
+    if isinstance(gradients[0], DTensor):  # all of them are shared out, or none
+        norms = sum_over_processes(norms**2).sqrt()
     if clip_norm > 0:
-        scales = (clip_norm / (stacked + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_([local(g) for g in gradients], list(scales.unbind()))
-    return stacked.max()
+        scales = (clip_norm / (norms + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(parts, list(scales.unbind()))
+    return norms.max()
 
 
 def clip_all(parameters: list[nn.Parameter], clip_norm: float) -> Tensor:
     """Scale all gradients to a joint norm of at most ``clip_norm``; returns the norm before."""
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm = whole(get_total_norm(gradients))
+    norm = get_total_norm(gradients)
+    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
     if clip_norm > 0:
         clip_grads_with_norm_(parameters, clip_norm, norm)
     return norm
-
-
-def whole(norm: Tensor) -> Tensor:
-    """The norm of a whole gradient, where each process has a part of it."""
-    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 CLIPS = {"each": clip_each, "all": clip_all}

@@ -45,12 +45,17 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def mean_over_processes(values: Tensor) -> Tensor:
-    """The mean of each process's ``values``; gradients flow back to all of them."""
+def sum_over_processes(values: Tensor) -> Tensor:
+    """The sum of each process's ``values``; gradients flow back to all of them."""
     if not is_distributed():
         return values
     summed: Tensor = all_reduce(values)
-    return summed / dist.get_world_size()
+    return summed
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """Their mean, likewise."""
+    return sum_over_processes(values) / world_size()
 
 
 def unwrapped(model: nn.Module) -> Any:

@@ -4,12 +4,12 @@ import pytest
 import torch
 from PIL import ImageFilter
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torchvision.transforms.v2 import functional as F
 
 from selfpatch.data import photometric as ours
 from selfpatch.data.draws import Draws, Recipe, View
 from tests.data.drawn_images import photograph
+from tests.fake_gpu import fake_gpu
 
 SIZES = (224, 96, 25, 20, 12)
 
@@ -167,11 +167,10 @@ def test_the_number_of_threads_changes_no_view():
 
 
 def test_no_operation_leaves_anything_on_the_cpu():
-    with FakeTensorMode():
+    with fake_gpu():
         images = torch.empty(2, 3, 96, 64, device="cuda")
         for operation in (*ours.JITTER, ours.solarize):
             assert operation(images, torch.empty(2, device="cuda")).device.type == "cuda"
         boxes = torch.empty(2, ours.SHORT, ours.SHORT, device="cuda")
         assert ours.gaussian_blur(images, boxes).device.type == "cuda"
         assert (images.shape, images.device.type) == ((2, 3, 96, 64), "cuda")
-    ours.stretched.cache_clear()

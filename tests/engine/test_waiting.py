@@ -133,8 +133,6 @@ def test_a_batch_becomes_views_on_the_device_and_no_copy_is_waited_for(monkeypat
     ]
     assert len(copies) > 20
     assert all(copies)
-    photometric.stretched.cache_clear()
-    photometric.middles.cache_clear()
 
 
 def test_views_are_made_beside_the_step_before_and_kept_until_their_own_is_done(monkeypatch):

@@ -12,7 +12,7 @@ from tools.benchmarks.textbook_step import Textbook
 def test_both_ways_have_the_same_losses_and_weights(patches):
     torch.manual_seed(0)
     model = tiny("dino", patches)
-    model.objective.center_views = "all" if patches is not None else "global"
+    model.objective.centers_all_views = patches is not None
     for network in (model.student, model.teacher):
         for parameter in network.parameters():
             parameter.data *= 4  # fresh weights are so small that all summaries look alike

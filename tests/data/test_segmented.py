@@ -1,0 +1,63 @@
+"""Folders of images and label maps, and what is wrong with them in one sentence."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from selfpatch.data.segmented import ade20k, folder
+from selfpatch.errors import InputError
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Three images with maps of the values 0 ... 3 and 255, in ADE20K's layout and in a folder."""
+    for split in ("training", "validation"):
+        for kind in ("images", "annotations", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        for number in range(3):
+            values = np.arange(48, dtype=np.uint8).reshape(6, 8) % 4
+            values[0, 0] = 255
+            Image.new("RGB", (8, 6), (number, 0, 0)).save(
+                tmp_path / "images" / split / f"{number}.jpg"
+            )
+            for kind in ("annotations", "labels"):
+                Image.fromarray(values).save(tmp_path / kind / split / f"{number}.png")
+    return tmp_path
+
+
+def test_a_map_of_ade20k_counts_from_one(scenes):
+    images = ade20k(scenes, "training")
+    assert (len(images), images.num_classes) == (3, 150)
+    assert images.image(2).size == (8, 6)
+    assert images.labels(0)[0].tolist() == [-1, 0, 1, 2, -1, 0, 1, 2]
+
+
+def test_a_map_of_a_folder_counts_from_zero(scenes):
+    assert folder(scenes, "validation", 4).labels(0)[0].tolist() == [-1, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_a_class_beyond_the_count_is_named(scenes):
+    with pytest.raises(InputError, match=r"0.png holds the value 3, beyond the 3 classes"):
+        folder(scenes, "training", 3).labels(0)
+
+
+def test_an_image_without_a_map_is_named(scenes):
+    (scenes / "labels/training/1.png").unlink()
+    with pytest.raises(InputError, match=r"labels/training has no file for 1;"):
+        folder(scenes, "training", 4)
+    (scenes / "images/training/2.jpg").unlink()
+    with pytest.raises(InputError, match=r"labels/training has no file for 1 and 1 more;"):
+        folder(scenes, "training", 4)
+
+
+def test_a_map_of_colours_is_refused(scenes):
+    Image.new("RGB", (8, 6)).save(scenes / "labels/training/0.png")
+    with pytest.raises(InputError, match=r"0.png is RGB and no map of class numbers"):
+        folder(scenes, "training", 4).labels(0)
+
+
+def test_an_empty_split_is_named(scenes):
+    for path in (scenes / "images/validation").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="images/validation"):
+        folder(scenes, "validation", 4)
