@@ -36,6 +36,10 @@ COMMANDS = {
         "selfpatch.commands.knn",
         "classify labelled folders by a backbone's nearest neighbours",
     ),
+    "probe": (
+        "selfpatch.commands.probe",
+        "measure what frozen patches are worth: in-context segmentation",
+    ),
     "bench": (
         "selfpatch.commands.bench",
         "compare backbones on tasks over seeds, as a plan says",

@@ -61,3 +61,16 @@ def test_an_empty_split_is_named(scenes):
         path.unlink()
     with pytest.raises(InputError, match="images/validation"):
         folder(scenes, "validation", 4)
+
+
+def test_a_map_of_another_size_than_its_image_is_named(scenes):
+    Image.new("L", (8, 7)).save(scenes / "labels/training/0.png")
+    with pytest.raises(InputError, match=r"0.png is 8x7, its image is 8x6; fetch both"):
+        folder(scenes, "training", 4).labels(0)
+
+
+def test_an_image_that_is_shown_turned_has_a_map_of_its_shown_size(scenes):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (6, 8)).save(scenes / "images/training/0.jpg", exif=exif)
+    assert folder(scenes, "training", 4).labels(0).shape == (6, 8)

@@ -1,0 +1,109 @@
+"""Measure what frozen patches are worth: in-context segmentation, where nothing is trained.
+
+Examples:
+    selfpatch probe in-context --weights backbone.safetensors --ade20k DIR
+    selfpatch probe in-context --weights backbone.safetensors --data DIR --classes 21 --size 448
+
+`--ade20k` is the scene parsing challenge's folder. `--data` is any folder with images/{training,
+validation} and labels/{training,validation}, whose maps hold the number of each pixel's class, 255
+where it does not count.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from selfpatch.commands.parser import natural, positive
+
+if TYPE_CHECKING:
+    from selfpatch.data.segmented import SegmentedImages
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("probe", choices=["in-context"], help="what is measured")
+    parser.add_argument("--weights", required=True, help="backbone file or checkpoint")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--ade20k", metavar="DIR", help="ADE20K's folder")
+    source.add_argument("--data", metavar="DIR", help="a folder of your own")
+    parser.add_argument("--classes", type=positive, help="how many classes --data has")
+    parser.add_argument("--size", type=positive, default=512, help="side of the images, in pixels")
+    parser.add_argument("--bank", type=positive, default=1_024_000, help="patches of the bank")
+    parser.add_argument("--half", action="store_true", help="keep the bank in half precision")
+    parser.add_argument("--seed", type=natural, default=0, help="of the patches drawn for the bank")
+    parser.add_argument("--out", metavar="FILE", help="results file, for `selfpatch table`")
+    parser.add_argument("--device", help="such as cpu or cuda:1; a GPU where there is one")
+    parser.add_argument("--batch", type=positive, default=16, help="images per forward pass")
+    parser.add_argument("--workers", type=natural, default=2, help="processes that read images")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Build the bank, segment, and print."""
+    from selfpatch.backbones.loading import available_device, load_backbone
+    from selfpatch.probes.confusion import segmentation_metrics
+    from selfpatch.probes.segment import PatchFeatures, build_bank, segment
+    from selfpatch.results.file import described_data, write_result
+
+    training, validation, name = data_of(args)
+    device = args.device or available_device()
+    trunk, info = load_backbone(args.weights, device)
+    features = PatchFeatures(trunk, device, args.size)
+    loading = {"batch": args.batch, "workers": args.workers}
+    began = time.perf_counter()
+    bank = build_bank(features, training, args.bank, args.seed, half=args.half, **loading)
+    built = time.perf_counter()
+    metrics = segmentation_metrics(segment(features, bank, validation, **loading))
+    seconds = time.perf_counter() - began
+    task = f"{name}-in-context-{args.size}"
+    memory = (bank.features.nbytes + bank.shares.nbytes()) / 2**20
+    if args.out:
+        files = (str(pair.image) for pair in validation.pairs)
+        write_result(
+            args.out,
+            task=task,
+            metrics=metrics,
+            config="in-context",
+            dataset=described_data(args.ade20k or args.data, files, "images"),
+            backbone=info,
+            hours=seconds / 3600,
+            seed=args.seed,
+            settings={"size": args.size, "bank": len(bank.features), "half": args.half},
+        )
+    facts = {
+        "task": task,
+        **metrics,
+        "images": len(validation),
+        "bank": len(bank.features),
+        "bank_mib": memory,
+        "seconds_bank": built - began,
+        "seconds": seconds,
+    }
+    if args.json:
+        print(json.dumps({**facts, "backbone": info.described()}))
+    else:
+        scores = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items() if value)
+        print(
+            f"{info.method} {info.fingerprint[:12]}, {task}: {scores or 'nothing is labelled'} of"
+            f" {len(validation)} images; a bank of {len(bank.features):,} patches,"
+            f" {memory:,.0f} MiB, in {built - began:.0f} s, {seconds:.0f} s in all"
+        )
+
+
+def data_of(args: argparse.Namespace) -> tuple["SegmentedImages", "SegmentedImages", str]:
+    """Training images, validation images, and the data set's name in a task's."""
+    from selfpatch.data.segmented import ade20k, folder
+    from selfpatch.errors import InputError
+
+    if args.ade20k:
+        root = Path(args.ade20k)
+        return ade20k(root, "training"), ade20k(root, "validation"), "ade20k"
+    if args.classes is None:
+        raise InputError("--data has any number of classes; say how many with --classes N")
+    root = Path(args.data)
+    training, validation = (
+        folder(root, split, args.classes) for split in ("training", "validation")
+    )
+    return training, validation, root.name

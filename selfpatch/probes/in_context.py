@@ -1,0 +1,190 @@
+"""Patches with labels -> the labels of other patches: attention over the most similar ones.
+
+In-context segmentation after Balazevic et al., Towards In-Context Scene Understanding (2023): a
+bank of patch features of the training images with the share of each class in their pixels; a patch
+of another image takes on the shares of its nearest neighbours in the bank. Nothing is trained.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+NEIGHBOURS, TEMPERATURE = 30, 0.02
+"""Neighbours that are read, and the temperature of their similarities (Balazevic et al.)."""
+
+PART = {"cpu": 2**12, "cuda": 2**17}
+"""Rows of the bank that are compared at once."""
+
+TILE = 32
+"""Rows of a part of which only the most similar one is looked at first."""
+
+
+class Shares(NamedTuple):
+    """The share of each class in the pixels of M patches, without the zeros.
+
+    Attributes:
+        starts: int64 (M + 1,), where a patch's classes begin in the others; the last one is E.
+        classes: int16 (E,), rising within a patch.
+        shares: fp32 (E,), above 0; those of a patch add up to 1, or to 0 where nothing is labelled.
+    """
+
+    starts: Tensor
+    classes: Tensor
+    shares: Tensor
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def nbytes(self) -> int:
+        """Memory that they take."""
+        return sum(part.nbytes for part in self)
+
+    def mixed(self, index: Tensor, weights: Tensor, num_classes: int) -> Tensor:
+        """Weighted sums of the shares of patches.
+
+        Args:
+            index: int64 (Q, k), patches.
+            weights: fp32 (Q, k).
+            num_classes: C.
+
+        Returns:
+            (Q, C).
+        """
+        first, end = self.starts[index.flatten()], self.starts[index.flatten() + 1]
+        count = end - first
+        # Entry e of the n-th patch that is asked for stands at first[n] + e.
+        before = (count.cumsum(0) - count).repeat_interleave(count)
+        entry = torch.arange(len(before), device=index.device) - before
+        entry = entry + first.repeat_interleave(count)
+        query = torch.arange(len(index), device=index.device).repeat_interleave(index.shape[1])
+        place = query.repeat_interleave(count) * num_classes + self.classes[entry]
+        values = weights.flatten().repeat_interleave(count) * self.shares[entry]
+        mixed = values.new_zeros(len(index) * num_classes)
+        return mixed.index_add_(0, place, values).view(-1, num_classes)
+
+
+class Bank(NamedTuple):
+    """Labelled patches.
+
+    Attributes:
+        features: (M, D), unit vectors in fp32 or fp16.
+        shares: What their pixels show.
+    """
+
+    features: Tensor
+    shares: Shares
+
+    def to(self, device: str | torch.device) -> "Bank":
+        """The bank on a device."""
+        return Bank(self.features.to(device), Shares(*(part.to(device) for part in self.shares)))
+
+
+def shares_of(labels: Tensor, patch_size: int, num_classes: int) -> Tensor:
+    """Label maps -> the share of each class in each patch's labelled pixels.
+
+    Args:
+        labels: int64 (B, H, W), whose sides are multiples of the patch; what is not below
+            ``num_classes`` is not labelled.
+        patch_size: Side of a patch.
+        num_classes: C.
+
+    Returns:
+        fp32 (B, N, C), patches in row-major order; zeros where no pixel is labelled.
+    """
+    batch, height, width = labels.shape
+    rows, columns = height // patch_size, width // patch_size
+    tiles = labels.view(batch, rows, patch_size, columns, patch_size).transpose(2, 3)
+    tiles = tiles.reshape(batch * rows * columns, -1)
+    counts = torch.zeros(len(tiles), num_classes + 1, device=labels.device)
+    tiles = tiles.where((tiles >= 0) & (tiles < num_classes), num_classes)
+    counts.scatter_add_(1, tiles, torch.ones_like(tiles, dtype=torch.float32))
+    counts = counts[:, :num_classes]
+    return (counts / counts.sum(1, keepdim=True).clamp(min=1)).view(batch, rows * columns, -1)
+
+
+def without_zeros(shares: Tensor) -> Shares:
+    """(M, C) -> the same, as :class:`Shares`."""
+    row, column = shares.nonzero(as_tuple=True)
+    counts = torch.bincount(row, minlength=len(shares))
+    starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Shares(starts, column.to(torch.int16), shares[row, column])
+
+
+def joined(parts: Iterable[Bank]) -> Bank:
+    """Banks -> one bank."""
+    features, shares = zip(*parts, strict=True)
+    starts, classes, values = zip(*shares, strict=True)
+    moved, entries = [starts[0]], starts[0][-1]
+    for own in starts[1:]:
+        moved.append(own[1:] + entries)
+        entries = entries + own[-1]
+    return Bank(
+        torch.cat(features), Shares(torch.cat(moved), torch.cat(classes), torch.cat(values))
+    )
+
+
+def nearest(queries: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k rows of a bank that are most similar to each query, exactly.
+
+    The bank is gone through in parts, so that memory is bounded whatever its size; of each only
+    what lies above the k-th greatest value so far is looked at.
+
+    Args:
+        queries: fp32 (Q, D).
+        bank: (M, D), fp32 or lower.
+        k: At most M.
+
+    Returns:
+        Inner products fp32 (Q, k), falling, and int64 (Q, k), the rows.
+    """
+    best = queries.new_full((len(queries), k), float("-inf"))
+    rows = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
+    for start in range(0, len(bank), size := PART.get(queries.device.type, PART["cpu"])):
+        similarity = queries @ bank[start : start + size].to(queries.dtype).T
+        values, index = above(similarity, best[:, -1:])
+        best, order = torch.cat([best, values], 1).topk(k)
+        rows = torch.cat([rows, index + start], 1).gather(1, order)
+    return best, rows
+
+
+def above(values: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
+    """What of (Q, M) may lie above a floor (Q, 1), and its columns, both (Q, n); all that does.
+
+    Columns are looked at in tiles: first at their maxima, then at the tiles whose maximum is above.
+    """
+    tiles = F.pad(values, (0, -values.shape[1] % TILE), value=float("-inf")).unflatten(
+        1, (TILE, -1)
+    )
+    greatest = tiles.amax(1)
+    most = int((greatest > floor).sum(1).max())  # tiles of one query
+    chosen = greatest.topk(most, sorted=False).indices[:, None].expand(-1, TILE, -1)
+    first = torch.arange(TILE, device=values.device)[:, None] * tiles.shape[2]
+    return tiles.gather(2, chosen).flatten(1), (first + chosen).flatten(1)
+
+
+def read_out(
+    features: Tensor,
+    bank: Bank,
+    num_classes: int,
+    k: int = NEIGHBOURS,
+    temperature: float = TEMPERATURE,
+) -> Tensor:
+    """Patches of an image -> the share of each class in each, as its neighbours have it.
+
+    Args:
+        features: (N, D), of any length.
+        bank: Labelled patches.
+        num_classes: C.
+        k: Neighbours; all of the bank, if it has fewer.
+        temperature: Of the similarities in the softmax.
+
+    Returns:
+        fp32 (N, C).
+    """
+    queries = F.normalize(features.float(), dim=-1)
+    similarity, rows = nearest(queries, bank.features, min(k, len(bank.features)))
+    weights = (similarity / temperature).softmax(-1)
+    return bank.shares.mixed(rows, weights, num_classes)

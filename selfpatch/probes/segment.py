@@ -1,0 +1,182 @@
+"""Images with label maps -> a bank of patches -> how well it segments other images."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.v2.functional import pil_to_tensor
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from selfpatch.data.segmented import SegmentedImages
+from selfpatch.errors import InputError
+from selfpatch.models.trunks import Trunk
+from selfpatch.probes.confusion import confusion
+from selfpatch.probes.in_context import Bank, joined, read_out, shares_of, without_zeros
+
+
+class Squares(Dataset[tuple[Tensor, int]]):
+    """Images squeezed to a square, as in-context segmentation reads them.
+
+    Args:
+        scenes: The images.
+        size: Side of the square, in pixels.
+        numbers: Which of them.
+    """
+
+    def __init__(self, scenes: SegmentedImages, size: int, numbers: list[int]) -> None:
+        self.scenes, self.size, self.numbers = scenes, size, numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        """uint8 (3, size, size), and the number of the image."""
+        number = self.numbers[index]
+        image = self.scenes.image(number)
+        squeezed = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
+        return pil_to_tensor(squeezed), number
+
+
+def squeezed_labels(labels: np.ndarray, size: int) -> Tensor:
+    """A label map (H, W) at the size of its image's square, by the nearest pixel: (size, size)."""
+    nearest = F.interpolate(
+        torch.from_numpy(labels)[None, None].float(), size, mode="nearest-exact"
+    )
+    return nearest[0, 0].long()
+
+
+class PatchFeatures:
+    """A trunk that gives the features of the patches of an image's square.
+
+    Args:
+        trunk: The trunk, in evaluation mode.
+        device: Where it is.
+        size: Side of the square, in pixels.
+
+    Raises:
+        InputError: The square is not made of whole patches.
+    """
+
+    def __init__(self, trunk: Trunk, device: str, size: int) -> None:
+        if size % trunk.patch_size:
+            raise InputError(
+                f"images of {size} pixels are not made of whole patches of {trunk.patch_size};"
+                f" give --size {size // trunk.patch_size * trunk.patch_size or trunk.patch_size}"
+            )
+        self.trunk, self.device, self.size = trunk, device, size
+        self.mean, self.std = (
+            255 * torch.tensor(values, device=device).view(3, 1, 1)
+            for values in (trunk.mean, trunk.std)
+        )
+
+    @property
+    def grid(self) -> int:
+        """Patches to a side."""
+        return self.size // self.trunk.patch_size
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 (B, 3, size, size) -> the last tokens behind the trunk's norm, fp32 (B, N, D)."""
+        normalised = (images.to(self.device).float() - self.mean) / self.std
+        tokens = self.trunk(normalised)[:, self.trunk.num_prefix_tokens :]
+        features: Tensor = self.trunk.norm(tokens).float()
+        return features
+
+    def batches(
+        self, scenes: SegmentedImages, numbers: list[int], batch: int, workers: int, name: str
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The features (N, D) of each of these images, with its number."""
+        loader = DataLoader(Squares(scenes, self.size, numbers), batch, num_workers=workers)
+        for images, of in tqdm(loader, name, unit="batch", disable=None):
+            yield from zip(of.tolist(), self(images), strict=True)
+
+
+@torch.no_grad()
+def build_bank(
+    features: PatchFeatures,
+    scenes: SegmentedImages,
+    size: int,
+    seed: int = 0,
+    batch: int = 16,
+    workers: int = 0,
+    half: bool = False,
+) -> Bank:
+    """Patches of all images with their labels, the same number of each.
+
+    Patches of classes that are rare in their image come first, as in the paper: each class that a
+    patch holds adds the number of the image's patches that hold it, times a number drawn from 0 to
+    1 for the patch, and the patches of the least sums are taken.
+
+    Args:
+        features: The trunk.
+        scenes: Training images.
+        size: Patches of the whole bank.
+        seed: Of the draws, which depend on it and on the number of the image alone.
+        batch: Images per forward pass.
+        workers: Processes that read images.
+        half: Keep the features in half precision.
+
+    Raises:
+        InputError: The bank would hold less than one patch of each image.
+    """
+    each = size // len(scenes)
+    if each == 0:
+        raise InputError(
+            f"a bank of {size} patches holds none of most of the {len(scenes)} images;"
+            f" give --bank {len(scenes)} or more"
+        )
+    each = min(each, features.grid**2)
+    parts = []
+    numbers = list(range(len(scenes)))
+    for number, found in features.batches(scenes, numbers, batch, workers, "bank"):
+        labels = squeezed_labels(scenes.labels(number), features.size)
+        shares = shares_of(labels[None], features.trunk.patch_size, scenes.num_classes)[0]
+        kept = sample(shares, each, np.random.default_rng((seed, number)))
+        vectors = F.normalize(found[kept.to(found.device)], dim=-1)
+        vectors = (vectors.half() if half else vectors).cpu()
+        parts.append(Bank(vectors, without_zeros(shares[kept])))
+    return joined(parts).to(features.device)
+
+
+def sample(shares: Tensor, count: int, generator: np.random.Generator) -> Tensor:
+    """Numbers of ``count`` of the patches (N, C), see :func:`build_bank`: int64."""
+    there = (shares > 0).float()
+    frequency = there @ there.sum(0)
+    drawn = torch.from_numpy(generator.random(len(shares), dtype=np.float32))
+    score = torch.where(frequency > 0, frequency * drawn, torch.inf)  # unlabelled ones come last
+    return score.argsort(stable=True)[:count].sort().values
+
+
+@torch.no_grad()
+def segment(
+    features: PatchFeatures,
+    bank: Bank,
+    scenes: SegmentedImages,
+    numbers: list[int] | None = None,
+    batch: int = 16,
+    workers: int = 0,
+) -> Tensor:
+    """The confusion matrix int64 (C, C) of images segmented by a bank.
+
+    The shares of the patches are enlarged bilinearly to the size of the label map as it is stored,
+    where each pixel takes the class of the greatest.
+    """
+    numbers = list(range(len(scenes))) if numbers is None else numbers
+    matrix = torch.zeros(scenes.num_classes, scenes.num_classes, dtype=torch.int64)
+    for number, found in features.batches(scenes, numbers, batch, workers, "images"):
+        shares = read_out(found, bank, scenes.num_classes)
+        labels = torch.from_numpy(scenes.labels(number))
+        matrix += confusion(enlarged(shares, features.grid, labels.shape), labels, len(matrix))
+    return matrix
+
+
+def enlarged(shares: Tensor, grid: int, size: tuple[int, ...]) -> Tensor:
+    """Shares (N, C) of a square grid -> the class of each pixel of a map of this size: (H, W)."""
+    present = shares.any(0).nonzero()[:, 0]  # the other classes are 0 everywhere
+    maps = shares[:, present].T.unflatten(1, (grid, grid))[None]
+    chosen = F.interpolate(maps, tuple(size), mode="bilinear")[0].argmax(0)
+    classes: Tensor = present[chosen].cpu()
+    return classes

@@ -1,0 +1,133 @@
+"""A bank of drawn scenes segments other scenes: the whole way, and the command."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from selfpatch.backbones.file import save_backbone
+from selfpatch.backbones.loading import load_backbone, random_backbone
+from selfpatch.cli import main
+from selfpatch.data.segmented import folder
+from selfpatch.errors import InputError
+from selfpatch.probes.confusion import segmentation_metrics
+from selfpatch.probes.in_context import read_out
+from selfpatch.probes.segment import PatchFeatures, build_bank, enlarged, sample, segment
+
+COLORS = ((220, 30, 30), (30, 200, 40), (40, 60, 220))
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    """Images of three coloured areas each, with maps; the classes are the colours."""
+    root = tmp_path_factory.mktemp("scenes")
+    generator = np.random.default_rng(0)
+    for split, count in (("training", 6), ("validation", 3)):
+        for kind in ("images", "labels"):
+            (root / kind / split).mkdir(parents=True)
+        for number in range(count):
+            blocks = generator.integers(0, 3, (4, 5))
+            labels = np.kron(blocks, np.ones((16, 16), dtype=int)).astype(np.uint8)
+            pixels = np.array(COLORS)[labels] + generator.integers(-20, 20, (*labels.shape, 3))
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
+                root / "images" / split / f"{number}.png"
+            )
+            Image.fromarray(labels).save(root / "labels" / split / f"{number}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    path = tmp_path_factory.mktemp("backbone") / "random.safetensors"
+    save_backbone(path, *random_backbone("vit_tiny", seed=0))
+    return path
+
+
+def features_of(backbone, size: int = 96) -> PatchFeatures:
+    trunk, _ = load_backbone(backbone)
+    return PatchFeatures(trunk, "cpu", size)
+
+
+def test_areas_of_a_colour_are_found_without_training(scenes, backbone):
+    features = features_of(backbone)
+    bank = build_bank(features, folder(scenes, "training", 3), size=10_000)
+    assert len(bank.features) == 6 * 36
+    matrix = segment(features, bank, folder(scenes, "validation", 3))
+    assert matrix.sum() == 3 * 64 * 80  # at the size of the maps as they are stored
+    assert segmentation_metrics(matrix)["mIoU"] > 55
+
+
+def test_a_bank_depends_on_neither_batches_nor_workers(scenes, backbone):
+    features, training = features_of(backbone), folder(scenes, "training", 3)
+    one = build_bank(features, training, size=60, batch=1)
+    other = build_bank(features, training, size=60, batch=4, workers=2)
+    assert len(one.features) == 60
+    torch.testing.assert_close(one.features, other.features)
+    assert all(a.equal(b) for a, b in zip(one.shares, other.shares, strict=True))
+    assert not all(
+        a.equal(b)
+        for a, b in zip(build_bank(features, training, 60, seed=1).shares, one.shares, strict=True)
+    )
+
+
+def test_patches_of_rare_classes_are_drawn_first():
+    shares = torch.zeros(100, 3)
+    shares[:94, 0] = 1
+    shares[94:98, 1] = 1  # four patches; two of class 2, and none is labelled in no patch
+    shares[98:, 2] = 1
+    shares[0] = 0
+    kept = [sample(shares, 6, np.random.default_rng(seed)).tolist() for seed in range(50)]
+    rare = np.mean([sum(patch >= 94 for patch in of) for of in kept])
+    assert rare > 4
+    assert all(0 not in of for of in kept)
+
+
+def test_classes_that_no_neighbour_has_change_no_pixel():
+    shares = torch.rand(9, 4)
+    wide = torch.zeros(9, 50)
+    wide[:, [3, 10, 11, 49]] = shares
+    narrow = enlarged(shares, 3, (20, 30))
+    assert torch.tensor([3, 10, 11, 49])[narrow].equal(enlarged(wide, 3, (20, 30)))
+
+
+def test_halves_of_a_read_out_are_the_halves_of_the_whole(scenes, backbone):
+    features = features_of(backbone)
+    bank = build_bank(features, folder(scenes, "training", 3), size=120)
+    (_, found), *_ = features.batches(folder(scenes, "validation", 3), [0], 1, 0, "")
+    whole = read_out(found, bank, 3)
+    torch.testing.assert_close(
+        torch.cat([read_out(part, bank, 3) for part in found.split(18)]), whole
+    )
+
+
+def test_a_bank_of_less_than_a_patch_of_each_image_is_refused(scenes, backbone):
+    with pytest.raises(InputError, match="give --bank 6 or more"):
+        build_bank(features_of(backbone), folder(scenes, "training", 3), size=5)
+
+
+def test_a_size_without_whole_patches_is_refused(backbone):
+    with pytest.raises(InputError, match="100 pixels are not made of whole patches of 16; give"):
+        features_of(backbone, size=100)
+
+
+def test_the_command_writes_a_result(scenes, backbone, tmp_path, capsys):
+    given = ["probe", "in-context", "--weights", str(backbone), "--data", str(scenes)]
+    given += ["--classes", "3", "--size", "96", "--bank", "120", "--workers", "0"]
+    given += ["--out", str(tmp_path / "result.json"), "--device", "cpu"]
+    main([*given, "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["task"] == printed["task"] == f"{scenes.name}-in-context-96"
+    assert written["metrics"]["mIoU"] == printed["mIoU"] > 40
+    assert written["settings"] == {"size": 96, "bank": 120, "half": False}
+    main([*given, "--half"])
+    assert "mIoU" in capsys.readouterr().out
+
+
+def test_the_command_asks_for_the_number_of_classes(scenes, backbone, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["probe", "in-context", "--weights", str(backbone), "--data", str(scenes)])
+    assert stopped.value.code == 2
+    assert "say how many with --classes N" in capsys.readouterr().err
