@@ -5,7 +5,7 @@ bank of patch features of the training images with the share of each class in th
 of another image takes on the shares of its nearest neighbours in the bank. Nothing is trained.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -113,16 +113,12 @@ def without_zeros(shares: Tensor) -> Shares:
     return Shares(starts, column.to(torch.int16), shares[row, column])
 
 
-def joined(parts: Iterable[Bank]) -> Bank:
-    """Banks -> one bank."""
-    features, shares = zip(*parts, strict=True)
-    starts, classes, values = zip(*shares, strict=True)
-    moved, entries = [starts[0]], starts[0][-1]
-    for own in starts[1:]:
-        moved.append(own[1:] + entries)
-        entries = entries + own[-1]
-    return Bank(
-        torch.cat(features), Shares(torch.cat(moved), torch.cat(classes), torch.cat(values))
+def joined(parts: Sequence[Shares]) -> Shares:
+    """Shares of patches, one after the other -> those of all."""
+    starts, classes, values = zip(*parts, strict=True)
+    counts = torch.cat([own.diff() for own in starts])
+    return Shares(
+        torch.cat([counts.new_zeros(1), counts.cumsum(0)]), torch.cat(classes), torch.cat(values)
     )
 
 

@@ -1,6 +1,8 @@
 """Images with label maps -> a bank of patches -> how well it segments other images."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -120,25 +122,59 @@ def build_bank(
         half: Keep the features in half precision.
 
     Raises:
-        InputError: The bank would hold less than one patch of each image.
+        InputError: The bank would hold less than one patch of each image, or does not fit into
+            memory.
     """
-    each = size // len(scenes)
+    each = min(size // len(scenes), features.grid**2)
     if each == 0:
         raise InputError(
             f"a bank of {size} patches holds none of most of the {len(scenes)} images;"
             f" give --bank {len(scenes)} or more"
         )
-    each = min(each, features.grid**2)
-    parts = []
+    rows, width = each * len(scenes), features.trunk.embed_dim
+    check_memory(rows, width * (2 if half else 4), features.device)
+    # Made at once: a bank that is put together from parts needs their memory, too.
+    vectors = torch.empty(
+        rows, width, dtype=torch.float16 if half else torch.float32, device=features.device
+    )
+    shares = []
     numbers = list(range(len(scenes)))
     for number, found in features.batches(scenes, numbers, batch, workers, "bank"):
         labels = squeezed_labels(scenes.labels(number), features.size)
-        shares = shares_of(labels[None], features.trunk.patch_size, scenes.num_classes)[0]
-        kept = sample(shares, each, np.random.default_rng((seed, number)))
-        vectors = F.normalize(found[kept.to(found.device)], dim=-1)
-        vectors = (vectors.half() if half else vectors).cpu()
-        parts.append(Bank(vectors, without_zeros(shares[kept])))
-    return joined(parts).to(features.device)
+        of_image = shares_of(labels[None], features.trunk.patch_size, scenes.num_classes)[0]
+        kept = sample(of_image, each, np.random.default_rng((seed, number)))
+        chosen = F.normalize(found[kept.to(found.device)], dim=-1)
+        vectors[number * each : (number + 1) * each] = chosen
+        shares.append(without_zeros(of_image[kept]))
+    return Bank(vectors, joined(shares)).to(features.device)
+
+
+def check_memory(rows: int, row_bytes: int, device: str) -> None:
+    """Refuse a bank that does not fit into the memory of its device.
+
+    Raises:
+        InputError: Says how large a bank fits.
+    """
+    free = available_memory(device)
+    if rows * row_bytes > free:
+        raise InputError(
+            f"a bank of {rows:,} patches takes {rows * row_bytes / 2**30:.1f} GiB, and {device} has"
+            f" {free / 2**30:.1f} GiB left; give --bank {free * 9 // 10 // row_bytes} or less, or"
+            " --half"
+        )
+
+
+def available_memory(device: str) -> int:
+    """Bytes that can still be had on a device."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * int(
+            next(line for line in lines if line.startswith("MemAvailable")).split()[1]
+        )
+    except (OSError, StopIteration):  # elsewhere than on Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def sample(shares: Tensor, count: int, generator: np.random.Generator) -> Tensor:

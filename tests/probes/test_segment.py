@@ -107,6 +107,25 @@ def test_a_bank_of_less_than_a_patch_of_each_image_is_refused(scenes, backbone):
         build_bank(features_of(backbone), folder(scenes, "training", 3), size=5)
 
 
+def test_a_bank_larger_than_memory_is_refused_before_anything_is_read(
+    scenes, backbone, monkeypatch
+):
+    from selfpatch.probes import segment as module
+
+    monkeypatch.setattr(module, "available_memory", lambda _device: 100 * 4 * 192)
+    with pytest.raises(
+        InputError, match=r"bank of 216 patches .* give --bank 90 or less, or --half"
+    ):
+        build_bank(features_of(backbone), folder(scenes, "training", 3), size=1000)
+    assert len(build_bank(features_of(backbone), folder(scenes, "training", 3), 90).features) == 90
+
+
+def test_memory_that_is_left_is_less_than_there_is():
+    from selfpatch.probes.segment import available_memory
+
+    assert 2**20 < available_memory("cpu") < 2**50
+
+
 def test_a_size_without_whole_patches_is_refused(backbone):
     with pytest.raises(InputError, match="100 pixels are not made of whole patches of 16; give"):
         features_of(backbone, size=100)
