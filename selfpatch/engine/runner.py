@@ -3,7 +3,6 @@
 import logging
 import os
 from functools import partial
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -23,6 +22,7 @@ from selfpatch.engine.pretrainer import Pretrainer
 from selfpatch.engine.sampling import EpochSampler
 from selfpatch.engine.sharding import shard
 from selfpatch.engine.summary import images_per_batch, summary
+from selfpatch.errors import InputError
 from selfpatch.models.distributed import unwrapped
 
 
@@ -37,6 +37,7 @@ class PretrainRunner(Runner):
 
     def train(self) -> nn.Module:
         """Say what will be trained, and train."""
+        self.recomputed()  # refused before anything is printed
         if is_main_process():
             print(summary(self.cfg, self.train_dataloader.dataset))
             print(f"log       {self.log_dir}/{self.timestamp}.log\n", flush=True)
@@ -69,12 +70,27 @@ class PretrainRunner(Runner):
         way that gives no gradient to a module whose inputs need none, such as the first block
         behind a frozen patch projection.
         """
-        named = self.cfg.get("activation_checkpointing") or []
-        for name in [named] if isinstance(named, str) else named:
-            module = attrgetter(name)(unwrapped(self.model))
+        for module in self.recomputed():
             del module.forward  # mmengine's
             module.forward = partial(checkpoint, module.forward, use_reentrant=False)
         super().load_or_resume()
+
+    def recomputed(self) -> list[nn.Module]:
+        """The modules that the config's ``activation_checkpointing`` names.
+
+        Raises:
+            InputError: There is no such module.
+        """
+        named = self.cfg.get("activation_checkpointing") or []
+        names = [named] if isinstance(named, str) else named
+        known = dict(unwrapped(self.model).named_modules())
+        for name in names:
+            if name not in known:
+                raise InputError(
+                    f"activation_checkpointing names {name!r}, which the model does not have; name"
+                    " modules such as student.trunk.blocks.0"
+                )
+        return [known[name] for name in names]
 
     def _maybe_compile(self, target: str) -> None:
         """Compile the trunks, if the config's ``compile`` says so; mmengine compiles a whole step,

@@ -110,6 +110,7 @@ def test_temperatures_and_momenta(build, sentence):
         ({"train_cfg.schedule.warmup_epochs": 3}, "warmup_epochs=3 does not fit into a run of 2"),
         ({"views.2.size": 64}, "put them first in views"),
         ({"views.0.scale": (0.0, 1.0)}, "a view's scale"),
+        ({"activation_checkpointing": ["student.blocks.0"]}, "names 'student.blocks.0', which the"),
     ],
 )
 def test_a_run_ends_before_its_first_step(options, sentence, images, tmp_path):
