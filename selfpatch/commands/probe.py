@@ -31,8 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=positive, help="how many classes --data has")
     parser.add_argument("--size", type=positive, default=512, help="side of the images, in pixels")
     parser.add_argument("--bank", type=positive, default=1_024_000, help="patches of the bank")
-    parser.add_argument("--half", action="store_true", help="keep the bank in half precision")
+    parser.add_argument("--half", action="store_true", help="keep features in half precision")
     parser.add_argument("--seed", type=natural, default=0, help="of the patches drawn for the bank")
+    parser.add_argument(
+        "--keep", metavar="DIR", type=Path, help="keep the features, for further probes"
+    )
     parser.add_argument("--out", metavar="FILE", help="results file, for `selfpatch table`")
     parser.add_argument("--device", help="such as cpu or cuda:1; a GPU where there is one")
     parser.add_argument("--batch", type=positive, default=16, help="images per forward pass")
@@ -45,12 +48,15 @@ def run(args: argparse.Namespace) -> None:
     from selfpatch.backbones.loading import available_device, load_backbone
     from selfpatch.probes.confusion import segmentation_metrics
     from selfpatch.probes.segment import PatchFeatures, build_bank, segment
+    from selfpatch.probes.tokens import KeptFeatures
     from selfpatch.results.file import described_data, write_result
 
     training, validation, name = data_of(args)
     device = args.device or available_device()
     trunk, info = load_backbone(args.weights, device)
     features = PatchFeatures(trunk, device, args.size)
+    if args.keep:
+        features = KeptFeatures(features, info, args.keep, args.half)
     loading = {"batch": args.batch, "workers": args.workers}
     began = time.perf_counter()
     bank = build_bank(features, training, args.bank, args.seed, half=args.half, **loading)

@@ -80,6 +80,7 @@ class PatchFeatures:
         """Patches to a side."""
         return self.size // self.trunk.patch_size
 
+    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 (B, 3, size, size) -> the last tokens behind the trunk's norm, fp32 (B, N, D)."""
         normalised = (images.to(self.device).float() - self.mean) / self.std

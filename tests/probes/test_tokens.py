@@ -1,0 +1,105 @@
+"""Features that are kept are those that are computed, whatever happened in between."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from selfpatch.backbones.file import save_backbone
+from selfpatch.backbones.loading import load_backbone, random_backbone
+from selfpatch.data.segmented import SegmentedImages, folder
+from selfpatch.errors import InputError
+from selfpatch.probes.segment import PatchFeatures
+from selfpatch.probes.tokens import KeptFeatures
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes")
+    generator = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (root / kind / "training").mkdir(parents=True)
+    for number in range(5):
+        pixels = generator.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / "images/training" / f"{number}.png")
+        Image.fromarray(pixels[:, :, 0] % 3).save(root / "labels/training" / f"{number}.png")
+    return folder(root, "training", 3)
+
+
+@pytest.fixture(scope="module")
+def backbones(tmp_path_factory):
+    root, made = tmp_path_factory.mktemp("backbones"), []
+    for seed in range(2):
+        save_backbone(root / f"{seed}.safetensors", *random_backbone("vit_tiny", seed))
+        trunk, info = load_backbone(root / f"{seed}.safetensors")
+        made.append((PatchFeatures(trunk, "cpu", 48), info))
+    return made
+
+
+def read(features: PatchFeatures, scenes: SegmentedImages, numbers=range(5), batch=2):
+    """Number -> features."""
+    return dict(features.batches(scenes, list(numbers), batch, 0, ""))
+
+
+def test_kept_features_are_the_computed_ones_and_are_computed_once(
+    scenes, backbones, tmp_path, monkeypatch
+):
+    features, info = backbones[0]
+    expected = read(features, scenes)
+    found = read(KeptFeatures(features, info, tmp_path), scenes)
+    assert list(found) == list(expected) == list(range(5))
+    for number, own in expected.items():
+        torch.testing.assert_close(found[number], own)
+    monkeypatch.setattr(PatchFeatures, "__call__", None)  # cannot compute
+    for number, own in read(KeptFeatures(features, info, tmp_path), scenes, [3, 1]).items():
+        assert own.equal(found[number])
+
+
+def test_after_a_stop_the_rest_alone_is_computed(scenes, backbones, tmp_path, monkeypatch):
+    features, info = backbones[0]
+    kept = KeptFeatures(features, info, tmp_path)
+    whole = read(features, scenes)
+    seen = []
+    computed = PatchFeatures.__call__
+
+    def watched(self, images):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(len(images))
+        return computed(self, images)
+
+    monkeypatch.setattr(PatchFeatures, "__call__", watched)
+    with pytest.raises(KeyboardInterrupt):
+        read(kept, scenes)
+    assert seen == [2, 2]
+    seen.clear()
+    found = read(kept, scenes)
+    assert seen == [1]
+    for number, own in whole.items():
+        torch.testing.assert_close(found[number], own)
+
+
+def test_another_backbone_size_or_precision_is_kept_by_itself(scenes, backbones, tmp_path):
+    (features, info), (other, other_info) = backbones
+    read(KeptFeatures(features, info, tmp_path), scenes)
+    read(KeptFeatures(other, other_info, tmp_path), scenes)
+    read(KeptFeatures(PatchFeatures(features.trunk, "cpu", 32), info, tmp_path), scenes)
+    half = read(KeptFeatures(features, info, tmp_path, half=True), scenes)
+    kept = [json.loads(path.read_text()) for path in tmp_path.glob("*/about.json")]
+    assert len(kept) == 4
+    assert {about["backbone"] for about in kept} == {info.fingerprint, other_info.fingerprint}
+    torch.testing.assert_close(half[0], read(features, scenes)[0], atol=1e-2, rtol=1e-2)
+
+
+def test_a_disk_that_is_full_is_named_and_nothing_is_left(scenes, backbones, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    features, info = backbones[0]
+    with pytest.raises(InputError, match=r"tokens.npy needs 0.0 GiB, which the disk does not have"):
+        read(KeptFeatures(features, info, tmp_path), scenes)
+    assert not list(tmp_path.rglob("*.npy"))
