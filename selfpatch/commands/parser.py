@@ -38,7 +38,7 @@ COMMANDS = {
     ),
     "probe": (
         "selfpatch.commands.probe",
-        "measure what frozen patches are worth: in-context segmentation",
+        "measure what frozen patches are worth: in-context or linear segmentation",
     ),
     "bench": (
         "selfpatch.commands.bench",

@@ -1,7 +1,8 @@
-"""Measure what frozen patches are worth: in-context segmentation, where nothing is trained.
+"""Measure what frozen patches are worth: in-context or linear segmentation.
 
 Examples:
     selfpatch probe in-context --weights backbone.safetensors --ade20k DIR
+    selfpatch probe linear --weights backbone.safetensors --ade20k DIR --keep DIR
     selfpatch probe in-context --weights backbone.safetensors --data DIR --classes 21 --size 448
 
 `--ade20k` is the scene parsing challenge's folder. `--data` is any folder with images/{training,
@@ -19,11 +20,12 @@ from selfpatch.commands.parser import natural, positive
 
 if TYPE_CHECKING:
     from selfpatch.data.segmented import SegmentedImages
+    from selfpatch.probes.segment import PatchFeatures
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
-    parser.add_argument("probe", choices=["in-context"], help="what is measured")
+    parser.add_argument("probe", choices=["in-context", "linear"], help="what is measured")
     parser.add_argument("--weights", required=True, help="backbone file or checkpoint")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--ade20k", metavar="DIR", help="ADE20K's folder")
@@ -31,8 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--classes", type=positive, help="how many classes --data has")
     parser.add_argument("--size", type=positive, default=512, help="side of the images, in pixels")
     parser.add_argument("--bank", type=positive, default=1_024_000, help="patches of the bank")
+    parser.add_argument("--steps", type=positive, default=2000, help="of the linear classifiers")
     parser.add_argument("--half", action="store_true", help="keep features in half precision")
-    parser.add_argument("--seed", type=natural, default=0, help="of the patches drawn for the bank")
+    parser.add_argument("--seed", type=natural, default=0, help="of what is drawn")
     parser.add_argument(
         "--keep", metavar="DIR", type=Path, help="keep the features, for further probes"
     )
@@ -44,10 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Build the bank, segment, and print."""
+    """Measure, write the result, and print it."""
     from selfpatch.backbones.loading import available_device, load_backbone
-    from selfpatch.probes.confusion import segmentation_metrics
-    from selfpatch.probes.segment import PatchFeatures, build_bank, segment
+    from selfpatch.probes.segment import PatchFeatures
     from selfpatch.probes.tokens import KeptFeatures
     from selfpatch.results.file import described_data, write_result
 
@@ -56,46 +58,69 @@ def run(args: argparse.Namespace) -> None:
     trunk, info = load_backbone(args.weights, device)
     features = PatchFeatures(trunk, device, args.size)
     if args.keep:
-        features = KeptFeatures(features, info, args.keep, args.half)
-    loading = {"batch": args.batch, "workers": args.workers}
+        features = KeptFeatures(features, info.fingerprint, args.keep, args.half)
+    task = f"{name}-{args.probe}-{args.size}"
     began = time.perf_counter()
-    bank = build_bank(features, training, args.bank, args.seed, half=args.half, **loading)
-    built = time.perf_counter()
-    metrics = segmentation_metrics(segment(features, bank, validation, **loading))
+    metrics, settings = PROBES[args.probe](features, training, validation, args)
     seconds = time.perf_counter() - began
-    task = f"{name}-in-context-{args.size}"
-    memory = (bank.features.nbytes + bank.shares.nbytes()) / 2**20
     if args.out:
         files = (str(pair.image) for pair in validation.pairs)
         write_result(
             args.out,
             task=task,
             metrics=metrics,
-            config="in-context",
+            config=args.probe,
             dataset=described_data(args.ade20k or args.data, files, "images"),
             backbone=info,
             hours=seconds / 3600,
             seed=args.seed,
-            settings={"size": args.size, "bank": len(bank.features), "half": args.half},
+            settings={"size": args.size, "half": args.half, **settings},
         )
-    facts = {
-        "task": task,
-        **metrics,
-        "images": len(validation),
-        "bank": len(bank.features),
-        "bank_mib": memory,
-        "seconds_bank": built - began,
-        "seconds": seconds,
-    }
     if args.json:
+        facts = {"task": task, **metrics, "images": len(validation), **settings, "seconds": seconds}
         print(json.dumps({**facts, "backbone": info.described()}))
     else:
         scores = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items() if value)
+        stated = ", ".join(f"{name} {value:,}" for name, value in settings.items())
         print(
             f"{info.method} {info.fingerprint[:12]}, {task}: {scores or 'nothing is labelled'} of"
-            f" {len(validation)} images; a bank of {len(bank.features):,} patches,"
-            f" {memory:,.0f} MiB, in {built - began:.0f} s, {seconds:.0f} s in all"
+            f" {len(validation)} images; {stated}; {seconds:.0f} s"
         )
+
+
+def in_context(
+    features: "PatchFeatures",
+    training: "SegmentedImages",
+    validation: "SegmentedImages",
+    args: argparse.Namespace,
+) -> tuple[dict[str, float | None], dict[str, float]]:
+    """Metrics of in-context segmentation, and what they depend on."""
+    from selfpatch.probes.confusion import segmentation_metrics
+    from selfpatch.probes.segment import build_bank, segment
+
+    loading = {"batch": args.batch, "workers": args.workers}
+    bank = build_bank(features, training, args.bank, args.seed, half=args.half, **loading)
+    metrics = segmentation_metrics(segment(features, bank, validation, **loading))
+    return metrics, {"bank": len(bank.features)}
+
+
+def linear(
+    features: "PatchFeatures",
+    training: "SegmentedImages",
+    validation: "SegmentedImages",
+    args: argparse.Namespace,
+) -> tuple[dict[str, float | None], dict[str, float]]:
+    """Metrics of linear segmentation, and what they depend on."""
+    from selfpatch.probes.linear import Training, linear_segmentation
+
+    how = Training(steps=args.steps, seed=args.seed)
+    loading = {"batch": args.batch, "workers": args.workers}
+    metrics, rate = linear_segmentation(features, training, validation, how, **loading)
+    return metrics, {"steps": args.steps, "lr": rate}
+
+
+PROBES = {"in-context": in_context, "linear": linear}
+"""Name -> what measures it."""
 
 
 def data_of(args: argparse.Namespace) -> tuple["SegmentedImages", "SegmentedImages", str]:

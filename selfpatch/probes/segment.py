@@ -91,9 +91,9 @@ class PatchFeatures:
     def batches(
         self, scenes: SegmentedImages, numbers: list[int], batch: int, workers: int, name: str
     ) -> Iterator[tuple[int, Tensor]]:
-        """The features (N, D) of each of these images, with its number."""
+        """The features (N, D) of each of these images, with its number; ``name`` is its bar's."""
         loader = DataLoader(Squares(scenes, self.size, numbers), batch, num_workers=workers)
-        for images, of in tqdm(loader, name, unit="batch", disable=None):
+        for images, of in tqdm(loader, name, unit="batch", disable=None if name else True):
             yield from zip(of.tolist(), self(images), strict=True)
 
 

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from selfpatch.atomic import atomic_write
-from selfpatch.backbones.file import BackboneInfo
 from selfpatch.data.segmented import SegmentedImages
 from selfpatch.errors import InputError
 from selfpatch.probes.segment import PatchFeatures
@@ -25,29 +24,33 @@ class KeptFeatures(PatchFeatures):
 
     Args:
         features: What computes them.
-        info: The backbone.
+        fingerprint: The backbone's.
         folder: Where to keep them.
         half: Keep them in half precision, in half the space.
     """
 
     def __init__(
-        self, features: PatchFeatures, info: BackboneInfo, folder: Path, half: bool = False
+        self, features: PatchFeatures, fingerprint: str, folder: Path, half: bool = False
     ) -> None:
         super().__init__(features.trunk, features.device, features.size)
-        self.info, self.folder = info, folder
+        self.fingerprint, self.folder = fingerprint, folder
         self.dtype = np.dtype(np.float16 if half else np.float32)
+        self.files: dict[SegmentedImages, tuple[np.memmap, np.memmap]] = {}
 
     def batches(
         self, scenes: SegmentedImages, numbers: list[int], batch: int, workers: int, name: str
     ) -> Iterator[tuple[int, Tensor]]:
         """The features (N, D) of each of these images, with its number."""
-        tokens, done = self.opened(scenes)
+        if scenes not in self.files:
+            self.files[scenes] = self.opened(scenes)
+        tokens, done = self.files[scenes]
         missing = [number for number in numbers if not done[number]]
         for number, found in super().batches(scenes, missing, batch, workers, name):
             tokens[number] = found.cpu().numpy()
             done[number] = True  # after its tokens, for whoever comes after a kill
-        tokens.flush()
-        done.flush()
+        if missing:
+            tokens.flush()
+            done.flush()
         for number in numbers:
             yield number, torch.from_numpy(tokens[number].astype(np.float32)).to(self.device)
 
@@ -58,7 +61,7 @@ class KeptFeatures(PatchFeatures):
             InputError: They do not fit onto the disk.
         """
         about = {
-            "backbone": self.info.fingerprint,
+            "backbone": self.fingerprint,
             "size": self.size,
             "precision": self.dtype.name,
             "images": [f"{pair.image.name} {pair.image.stat().st_size}" for pair in scenes.pairs],

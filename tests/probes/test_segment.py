@@ -14,6 +14,7 @@ from selfpatch.data.segmented import folder
 from selfpatch.errors import InputError
 from selfpatch.probes.confusion import segmentation_metrics
 from selfpatch.probes.in_context import read_out
+from selfpatch.probes.linear import RATES
 from selfpatch.probes.segment import PatchFeatures, build_bank, enlarged, sample, segment
 
 COLORS = ((220, 30, 30), (30, 200, 40), (40, 60, 220))
@@ -141,8 +142,20 @@ def test_the_command_writes_a_result(scenes, backbone, tmp_path, capsys):
     assert written["task"] == printed["task"] == f"{scenes.name}-in-context-96"
     assert written["metrics"]["mIoU"] == printed["mIoU"] > 40
     assert written["settings"] == {"size": 96, "bank": 120, "half": False}
+    assert printed["bank"] == 120
     main([*given, "--half"])
     assert "mIoU" in capsys.readouterr().out
+
+
+def test_the_command_trains_linear_classifiers(scenes, backbone, tmp_path, capsys):
+    given = ["probe", "linear", "--weights", str(backbone), "--data", str(scenes), "--steps", "30"]
+    given += ["--classes", "3", "--size", "96", "--workers", "0", "--keep", str(tmp_path / "kept")]
+    main([*given, "--out", str(tmp_path / "result.json"), "--device", "cpu", "--json"])
+    printed = json.loads(capsys.readouterr().out)
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert written["metrics"]["mIoU"] == printed["mIoU"] > 40
+    assert written["settings"]["steps"] == 30
+    assert written["settings"]["lr"] in RATES
 
 
 def test_the_command_asks_for_the_number_of_classes(scenes, backbone, capsys):

@@ -49,18 +49,20 @@ def test_kept_features_are_the_computed_ones_and_are_computed_once(
 ):
     features, info = backbones[0]
     expected = read(features, scenes)
-    found = read(KeptFeatures(features, info, tmp_path), scenes)
+    found = read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
     assert list(found) == list(expected) == list(range(5))
     for number, own in expected.items():
         torch.testing.assert_close(found[number], own)
     monkeypatch.setattr(PatchFeatures, "__call__", None)  # cannot compute
-    for number, own in read(KeptFeatures(features, info, tmp_path), scenes, [3, 1]).items():
+    for number, own in read(
+        KeptFeatures(features, info.fingerprint, tmp_path), scenes, [3, 1]
+    ).items():
         assert own.equal(found[number])
 
 
 def test_after_a_stop_the_rest_alone_is_computed(scenes, backbones, tmp_path, monkeypatch):
     features, info = backbones[0]
-    kept = KeptFeatures(features, info, tmp_path)
+    kept = KeptFeatures(features, info.fingerprint, tmp_path)
     whole = read(features, scenes)
     seen = []
     computed = PatchFeatures.__call__
@@ -84,10 +86,10 @@ def test_after_a_stop_the_rest_alone_is_computed(scenes, backbones, tmp_path, mo
 
 def test_another_backbone_size_or_precision_is_kept_by_itself(scenes, backbones, tmp_path):
     (features, info), (other, other_info) = backbones
-    read(KeptFeatures(features, info, tmp_path), scenes)
-    read(KeptFeatures(other, other_info, tmp_path), scenes)
-    read(KeptFeatures(PatchFeatures(features.trunk, "cpu", 32), info, tmp_path), scenes)
-    half = read(KeptFeatures(features, info, tmp_path, half=True), scenes)
+    read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
+    read(KeptFeatures(other, other_info.fingerprint, tmp_path), scenes)
+    read(KeptFeatures(PatchFeatures(features.trunk, "cpu", 32), info.fingerprint, tmp_path), scenes)
+    half = read(KeptFeatures(features, info.fingerprint, tmp_path, half=True), scenes)
     kept = [json.loads(path.read_text()) for path in tmp_path.glob("*/about.json")]
     assert len(kept) == 4
     assert {about["backbone"] for about in kept} == {info.fingerprint, other_info.fingerprint}
@@ -101,5 +103,5 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_left(scenes, backbones, tmp
     monkeypatch.setattr(os, "posix_fallocate", full)
     features, info = backbones[0]
     with pytest.raises(InputError, match=r"tokens.npy needs 0.0 GiB, which the disk does not have"):
-        read(KeptFeatures(features, info, tmp_path), scenes)
+        read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
     assert not list(tmp_path.rglob("*.npy"))
