@@ -10,7 +10,7 @@ from PIL import Image
 
 from davis_eval.png import plain_indices
 from selfpatch.atomic import atomic_write
-from selfpatch.data.images import read_stored
+from selfpatch.data.images import read_stored, samples
 from selfpatch.errors import InputError
 from selfpatch.visualize.palette import standard_palette
 
@@ -22,9 +22,6 @@ MOST_OBJECTS = 32
 
 PALETTE = standard_palette()
 GREY = ("L", "LA", "I", "I;16")
-
-SPREAD = {(2, 0): 85, (4, 0): 17}
-"""Bits and kind of a PNG, grey, in its header -> by how much Pillow multiplies its values."""
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -89,14 +86,6 @@ def grey_values(image: Image.Image, content: bytes, path: Path) -> np.ndarray:
             " and 255 is void"
         )
     return values.astype(np.uint8)
-
-
-def samples(image: Image.Image, content: bytes) -> np.ndarray:
-    """The first channel (H, W) of an image as its file's content holds it."""
-    values = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
-    if image.format == "PNG" and tuple(content[24:26]) in SPREAD:
-        return values // SPREAD[content[24], content[25]]
-    return values
 
 
 def is_binary(values: np.ndarray) -> bool:

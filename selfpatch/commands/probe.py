@@ -63,28 +63,36 @@ def run(args: argparse.Namespace) -> None:
     began = time.perf_counter()
     metrics, settings = PROBES[args.probe](features, training, validation, args)
     seconds = time.perf_counter() - began
+    if args.json:
+        facts = {"task": task, **metrics, "images": len(validation), **settings, "seconds": seconds}
+        print(json.dumps({**facts, "backbone": info.described()}))
+    else:
+        known = {name: value for name, value in metrics.items() if value is not None}
+        scores = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
+        stated = ", ".join(f"{name} {value:,}" for name, value in settings.items())
+        print(
+            f"{info.method} {info.fingerprint[:12]}, {task}: {scores or 'nothing is labelled'} of"
+            f" {len(validation)} images; {stated}; {seconds:.0f} s"
+        )
     if args.out:
-        files = (str(pair.image) for pair in validation.pairs)
+        learned = described_data("", training.names(), "images")
         write_result(
             args.out,
             task=task,
             metrics=metrics,
             config=args.probe,
-            dataset=described_data(args.ade20k or args.data, files, "images"),
+            dataset=described_data(args.ade20k or args.data, validation.names(), "images"),
             backbone=info,
             hours=seconds / 3600,
             seed=args.seed,
-            settings={"size": args.size, "half": args.half, **settings},
-        )
-    if args.json:
-        facts = {"task": task, **metrics, "images": len(validation), **settings, "seconds": seconds}
-        print(json.dumps({**facts, "backbone": info.described()}))
-    else:
-        scores = ", ".join(f"{name} {value:.2f}" for name, value in metrics.items() if value)
-        stated = ", ".join(f"{name} {value:,}" for name, value in settings.items())
-        print(
-            f"{info.method} {info.fingerprint[:12]}, {task}: {scores or 'nothing is labelled'} of"
-            f" {len(validation)} images; {stated}; {seconds:.0f} s"
+            settings={
+                "size": args.size,
+                "half": args.half,
+                "classes": training.num_classes,
+                "training images": learned["count"],
+                "names of the training images": learned["names"],
+                **settings,
+            },
         )
 
 
@@ -128,6 +136,8 @@ def data_of(args: argparse.Namespace) -> tuple["SegmentedImages", "SegmentedImag
     from selfpatch.data.segmented import ade20k, folder
     from selfpatch.errors import InputError
 
+    if args.ade20k and args.classes is not None:
+        raise InputError("ADE20K has 150 classes; --classes is for --data")
     if args.ade20k:
         root = Path(args.ade20k)
         return ade20k(root, "training"), ade20k(root, "validation"), "ade20k"
@@ -137,4 +147,4 @@ def data_of(args: argparse.Namespace) -> tuple["SegmentedImages", "SegmentedImag
     training, validation = (
         folder(root, split, args.classes) for split in ("training", "validation")
     )
-    return training, validation, root.name
+    return training, validation, root.resolve().name

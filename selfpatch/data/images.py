@@ -147,3 +147,15 @@ def size_of(file: str | os.PathLike[str]) -> tuple[int, int]:
         raise InputError(f"{file} does not exist") from None
     except Exception as error:
         raise InputError(f"{file} cannot be read as an image ({error})") from None
+
+
+SPREAD = {(2, 0): 85, (4, 0): 17}
+"""Bits and kind of a PNG, grey, in its header -> by how much Pillow multiplies its values."""
+
+
+def samples(image: Image.Image, content: bytes) -> np.ndarray:
+    """The first channel (H, W) of an image as its file's content holds it."""
+    values = np.asarray(image.getchannel(0) if image.mode == "LA" else image)
+    if image.format == "PNG" and tuple(content[24:26]) in SPREAD:
+        return values // SPREAD[content[24], content[25]]
+    return values

@@ -82,7 +82,7 @@ class PretrainRunner(Runner):
             InputError: There is no such module.
         """
         named = self.cfg.get("activation_checkpointing") or []
-        names = [named] if isinstance(named, str) else named
+        names = [named] if isinstance(named, str | bool) else named
         known = dict(unwrapped(self.model).named_modules())
         for name in names:
             if name not in known:

@@ -24,7 +24,8 @@ class Logits(NamedTuple):
     """What a network says of V views of B images.
 
     Attributes:
-        image: (V, B, K), one row per view: logits or an embedding, as the objective's head gives.
+        image: (V, B, K), one row per view that the objective looks at, the first ones: logits or an
+            embedding, as its head gives.
         patches: (v, B, N, K') of each run of v views of equal size, by the number of its first
             view. Empty for a network without patch head.
     """

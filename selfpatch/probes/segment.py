@@ -124,7 +124,7 @@ def build_bank(
 
     Raises:
         InputError: The bank would hold less than one patch of each image, or does not fit into
-            memory.
+            memory, or nothing is labelled.
     """
     each = min(size // len(scenes), features.grid**2)
     if each == 0:
@@ -147,7 +147,10 @@ def build_bank(
         chosen = F.normalize(found[kept.to(found.device)], dim=-1)
         vectors[number * each : (number + 1) * each] = chosen
         shares.append(without_zeros(of_image[kept]))
-    return Bank(vectors, joined(shares)).to(features.device)
+    bank = Bank(vectors, joined(shares)).to(features.device)
+    if not len(bank.shares.shares):
+        raise InputError("no pixel of the training images' maps is labelled; look at the maps")
+    return bank
 
 
 def check_memory(rows: int, row_bytes: int, device: str) -> None:
@@ -213,6 +216,8 @@ def segment(
 def enlarged(shares: Tensor, grid: int, size: tuple[int, ...]) -> Tensor:
     """Shares (N, C) of a square grid -> the class of each pixel of a map of this size: (H, W)."""
     present = shares.any(0).nonzero()[:, 0]  # the other classes are 0 everywhere
+    if len(present) == 0:  # as the greatest of nothing but zeros
+        return torch.zeros(*size, dtype=torch.int64)
     maps = shares[:, present].T.unflatten(1, (grid, grid))[None]
     chosen = F.interpolate(maps, tuple(size), mode="bilinear")[0].argmax(0)
     classes: Tensor = present[chosen].cpu()

@@ -19,8 +19,9 @@ from selfpatch.probes.segment import PatchFeatures
 class KeptFeatures(PatchFeatures):
     """Features of patches that are computed once and kept in a folder.
 
-    There is one folder in it for each backbone, size, precision and set of images, whose names and
-    sizes in bytes tell whether they are the same. A run that was killed is gone on with.
+    There is one folder in it for each backbone, size, precision and set of images, whose paths,
+    sizes in bytes and times of change tell whether they are the same. A run that was killed is gone
+    on with; two at once on one folder are not meant to be.
 
     Args:
         features: What computes them.
@@ -64,7 +65,7 @@ class KeptFeatures(PatchFeatures):
             "backbone": self.fingerprint,
             "size": self.size,
             "precision": self.dtype.name,
-            "images": [f"{pair.image.name} {pair.image.stat().st_size}" for pair in scenes.pairs],
+            "images": [stamp(pair.image) for pair in scenes.pairs],
         }
         key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
         own = self.folder / key
@@ -77,6 +78,12 @@ class KeptFeatures(PatchFeatures):
                 json.dump(about, file, indent=1)
         tokens, done = (np.load(own / f"{name}.npy", mmap_mode="r+") for name in ("tokens", "done"))
         return tokens, done
+
+
+def stamp(path: Path) -> str:
+    """What tells whether a file is still the same."""
+    about = path.stat()
+    return f"{path.resolve()} {about.st_size} {about.st_mtime_ns}"
 
 
 def reserve(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:

@@ -1,11 +1,14 @@
 """Folders of images and label maps, and what is wrong with them in one sentence."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from selfpatch.data.segmented import ade20k, folder
 from selfpatch.errors import InputError
+from tests.davis_eval.test_png import written
 
 
 @pytest.fixture
@@ -74,3 +77,37 @@ def test_an_image_that_is_shown_turned_has_a_map_of_its_shown_size(scenes):
     exif[0x0112] = 6
     Image.new("RGB", (6, 8)).save(scenes / "images/training/0.jpg", exif=exif)
     assert folder(scenes, "training", 4).labels(0).shape == (6, 8)
+
+
+def test_images_in_subfolders_pair_by_their_paths(scenes):
+    for kind, ending in (("images", "jpg"), ("labels", "png")):
+        for name in ("a", "b"):
+            (scenes / kind / "training" / name).mkdir()
+            shutil.copy(
+                scenes / kind / f"training/0.{ending}",
+                scenes / kind / f"training/{name}/0.{ending}",
+            )
+    images = folder(scenes, "training", 4)
+    assert images.names() == ["0.jpg", "1.jpg", "2.jpg", "a/0.jpg", "b/0.jpg"]
+    assert all(pair.image.parent.name == pair.labels.parent.name for pair in images.pairs)
+    shutil.copy(scenes / "images/training/0.jpg", scenes / "images/training/0.jpeg")
+    with pytest.raises(InputError, match="have one name; leave one of them"):
+        folder(scenes, "training", 4)
+
+
+def test_a_grey_map_of_few_bits_holds_the_numbers_that_were_written(scenes):
+    values = np.arange(48, dtype=np.uint8).reshape(6, 8) % 4
+    (scenes / "labels/training/0.png").write_bytes(written(values, bits=4, color=0))
+    assert folder(scenes, "training", 4).labels(0).tolist() == values.tolist()
+
+
+def test_a_map_that_is_a_jpeg_is_refused(scenes):
+    (scenes / "labels/training/0.png").unlink()
+    Image.new("L", (8, 6)).save(scenes / "labels/training/0.jpg")
+    with pytest.raises(InputError, match=r"0.jpg is a JPEG and no map of class numbers"):
+        folder(scenes, "training", 4).labels(0)
+
+
+def test_as_many_classes_as_leave_no_void_are_refused(scenes):
+    with pytest.raises(InputError, match="--classes 256: maps have 255"):
+        folder(scenes, "training", 256)

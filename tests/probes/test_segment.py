@@ -1,6 +1,7 @@
 """A bank of drawn scenes segments other scenes: the whole way, and the command."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -127,6 +128,27 @@ def test_memory_that_is_left_is_less_than_there_is():
     assert 2**20 < available_memory("cpu") < 2**50
 
 
+def relabelled(scenes, folder_, change) -> None:
+    """A copy of the scenes with other label maps."""
+    shutil.copytree(scenes, folder_, dirs_exist_ok=True)
+    for path in (folder_ / "labels").rglob("*.png"):
+        labels = np.array(Image.open(path))
+        Image.fromarray(change(labels, path.parent.name)).save(path)
+
+
+def test_a_bank_without_labels_is_refused(scenes, backbone, tmp_path):
+    relabelled(scenes, tmp_path, lambda labels, _split: np.full_like(labels, 255))
+    with pytest.raises(InputError, match="no pixel of the training images' maps is labelled"):
+        build_bank(features_of(backbone), folder(tmp_path, "training", 3), size=100)
+
+
+def test_metrics_of_nothing_right_are_0_and_not_unknown(scenes, backbone, tmp_path, capsys):
+    relabelled(scenes, tmp_path, lambda labels, split: np.full_like(labels, split == "validation"))
+    given = ["probe", "in-context", "--weights", str(backbone), "--data", str(tmp_path)]
+    main([*given, "--classes", "3", "--size", "48", "--workers", "0", "--bank", "60"])
+    assert "mIoU 0.00, mAcc 0.00, aAcc 0.00" in capsys.readouterr().out
+
+
 def test_a_size_without_whole_patches_is_refused(backbone):
     with pytest.raises(InputError, match="100 pixels are not made of whole patches of 16; give"):
         features_of(backbone, size=100)
@@ -141,7 +163,8 @@ def test_the_command_writes_a_result(scenes, backbone, tmp_path, capsys):
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["task"] == printed["task"] == f"{scenes.name}-in-context-96"
     assert written["metrics"]["mIoU"] == printed["mIoU"] > 40
-    assert written["settings"] == {"size": 96, "bank": 120, "half": False}
+    settings = {name: written["settings"][name] for name in ("size", "bank", "half", "classes")}
+    assert settings == {"size": 96, "bank": 120, "half": False, "classes": 3}
     assert printed["bank"] == 120
     main([*given, "--half"])
     assert "mIoU" in capsys.readouterr().out

@@ -105,3 +105,17 @@ def test_a_disk_that_is_full_is_named_and_nothing_is_left(scenes, backbones, tmp
     with pytest.raises(InputError, match=r"tokens.npy needs 0.0 GiB, which the disk does not have"):
         read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
     assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_other_images_of_the_same_names_and_sizes_are_other_images(backbones, tmp_path):
+    features, info = backbones[0]
+    sets = []
+    for split, value in (("training", 10), ("validation", 240)):
+        for kind in ("images", "labels"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        Image.new("RGB", (48, 48), (value, 0, 0)).save(tmp_path / "images" / split / "0.bmp")
+        Image.new("L", (48, 48)).save(tmp_path / "labels" / split / "0.png")
+        sets.append(folder(tmp_path, split, 3))
+    kept = KeptFeatures(features, info.fingerprint, tmp_path / "kept")
+    one, other = (read(kept, of, [0])[0] for of in sets)
+    assert not torch.allclose(one, other)
