@@ -6,6 +6,7 @@ of another image takes on the shares of its nearest neighbours in the bank. Noth
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -138,8 +139,10 @@ def nearest(queries: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """
     best = queries.new_full((len(queries), k), float("-inf"))
     rows = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
-    for start in range(0, len(bank), size := PART.get(queries.device.type, PART["cpu"])):
-        similarity = queries @ bank[start : start + size].to(queries.dtype).T
+    first = min(64 * k, len(bank))  # few, since all of them lie above what is known before
+    part = PART.get(queries.device.type, PART["cpu"])
+    for start, end in pairwise([0, *range(first, len(bank), part), len(bank)]):
+        similarity = queries @ bank[start:end].to(queries.dtype).T
         values, index = above(similarity, best[:, -1:])
         best, order = torch.cat([best, values], 1).topk(k)
         rows = torch.cat([rows, index + start], 1).gather(1, order)

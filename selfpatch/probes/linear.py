@@ -18,7 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from selfpatch.data.segmented import SegmentedImages
 from selfpatch.errors import InputError
 from selfpatch.probes.confusion import confusion, segmentation_metrics
-from selfpatch.probes.segment import PatchFeatures
+from selfpatch.probes.segment import PatchFeatures, enlarged
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 """Learning rates that are tried, all in one pass over the features."""
@@ -191,9 +191,8 @@ def segmented(
     for number, found in features.batches(scenes, numbers, batch, workers, "images"):
         labels = torch.from_numpy(scenes.labels(number))
         for matrix, logits in zip(matrices, model(found), strict=True):
-            maps = logits.T.unflatten(1, (features.grid, features.grid))[None]
-            chosen = F.interpolate(maps, tuple(labels.shape), mode="bilinear")[0].argmax(0)
-            matrix += confusion(chosen.cpu(), labels, len(matrix))
+            chosen = enlarged(logits, features.grid, labels.shape)
+            matrix += confusion(chosen, labels, len(matrix))
     return matrices
 
 

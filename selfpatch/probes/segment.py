@@ -208,17 +208,36 @@ def segment(
     matrix = torch.zeros(scenes.num_classes, scenes.num_classes, dtype=torch.int64)
     for number, found in features.batches(scenes, numbers, batch, workers, "images"):
         shares = read_out(found, bank, scenes.num_classes)
+        present = shares.any(0)
+        present[0] |= ~present.any()  # the other classes are 0 everywhere
+        classes = present.nonzero()[:, 0].cpu()
         labels = torch.from_numpy(scenes.labels(number))
-        matrix += confusion(enlarged(shares, features.grid, labels.shape), labels, len(matrix))
+        chosen = classes[enlarged(shares[:, present], features.grid, labels.shape)]
+        matrix += confusion(chosen, labels, len(matrix))
     return matrix
 
 
-def enlarged(shares: Tensor, grid: int, size: tuple[int, ...]) -> Tensor:
-    """Shares (N, C) of a square grid -> the class of each pixel of a map of this size: (H, W)."""
-    present = shares.any(0).nonzero()[:, 0]  # the other classes are 0 everywhere
-    if len(present) == 0:  # as the greatest of nothing but zeros
-        return torch.zeros(*size, dtype=torch.int64)
-    maps = shares[:, present].T.unflatten(1, (grid, grid))[None]
-    chosen = F.interpolate(maps, tuple(size), mode="bilinear")[0].argmax(0)
-    classes: Tensor = present[chosen].cpu()
-    return classes
+CLASSES_AT_ONCE = 16
+"""Maps that are enlarged at once: of a large image those of all classes would take gigabytes."""
+
+
+def enlarged(scores: Tensor, grid: int, size: tuple[int, ...]) -> Tensor:
+    """Scores (N, C) of a square grid -> the class of the greatest at each pixel of a map: (H, W).
+
+    Args:
+        scores: Shares or logits.
+        grid: Patches to a side.
+        size: Height and width of the map, to which the grid is enlarged bilinearly.
+
+    Returns:
+        int64 (H, W), on the CPU; of equal scores the lowest class.
+    """
+    maps = scores.T.unflatten(1, (grid, grid))[None]
+    greatest = maps.new_full(tuple(size), float("-inf"))
+    classes = torch.zeros_like(greatest, dtype=torch.int64)
+    for first in range(0, maps.shape[1], CLASSES_AT_ONCE):
+        part = maps[:, first : first + CLASSES_AT_ONCE]
+        values, index = F.interpolate(part, tuple(size), mode="bilinear")[0].max(0)
+        classes = torch.where(values > greatest, index + first, classes)
+        greatest = torch.maximum(greatest, values)
+    return classes.cpu()

@@ -86,12 +86,15 @@ def test_patches_of_rare_classes_are_drawn_first():
     assert all(0 not in of for of in kept)
 
 
-def test_classes_that_no_neighbour_has_change_no_pixel():
-    shares = torch.rand(9, 4)
-    wide = torch.zeros(9, 50)
-    wide[:, [3, 10, 11, 49]] = shares
-    narrow = enlarged(shares, 3, (20, 30))
-    assert torch.tensor([3, 10, 11, 49])[narrow].equal(enlarged(wide, 3, (20, 30)))
+@pytest.mark.parametrize("classes", [1, 5, 16, 40])
+def test_a_pixel_takes_the_class_of_the_greatest_of_all_enlarged_maps(classes):
+    scores = torch.randn(36, classes, generator=torch.Generator().manual_seed(0))
+    maps = torch.nn.functional.interpolate(scores.T.view(1, -1, 6, 6), (20, 33), mode="bilinear")
+    assert enlarged(scores, 6, (20, 33)).equal(maps[0].argmax(0))
+
+
+def test_of_equal_scores_the_lowest_class_is_taken():
+    assert enlarged(torch.ones(9, 40), 3, (5, 5)).equal(torch.zeros(5, 5, dtype=torch.int64))
 
 
 def test_halves_of_a_read_out_are_the_halves_of_the_whole(scenes, backbone):
