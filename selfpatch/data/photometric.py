@@ -108,7 +108,8 @@ def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Move away from the mean of the grey image, at a factor below 1 towards it."""
     gray = luma(images)
-    mean = gray.sum((2, 3), keepdim=True, dtype=torch.float64)  # exact, whatever the threads
+    # Sums of rows are exact in fp32, of all of them in fp64: whatever the threads.
+    mean = gray.sum(3, keepdim=True).sum(2, keepdim=True, dtype=torch.float64)
     mean = mean.div_(gray[0].numel()).add_(0.5).floor_().float()
     return cut(images.sub_(mean).mul_(per_image(factor)).add_(mean))
 
