@@ -34,14 +34,12 @@ class SegmentedImages:
     Args:
         pairs: Their files.
         num_classes: C.
-        first: The value in a map that stands for class 0; what is below it does not count.
-        void: The value that does not count.
+        first: The value in a map that stands for class 0; neither what is below it nor
+            :data:`VOID` counts.
     """
 
-    def __init__(
-        self, pairs: list[Pair], num_classes: int, first: int = 0, void: int = VOID
-    ) -> None:
-        self.pairs, self.num_classes, self.first, self.void = pairs, num_classes, first, void
+    def __init__(self, pairs: list[Pair], num_classes: int, first: int = 0) -> None:
+        self.pairs, self.num_classes, self.first = pairs, num_classes, first
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -74,7 +72,7 @@ class SegmentedImages:
                 f"{path} is {stored.width}x{stored.height}, its image is {size[0]}x{size[1]};"
                 " fetch both from one source"
             )
-        labels = np.where(values == self.void, UNLABELLED, values - self.first)
+        labels = np.where(values == VOID, UNLABELLED, values - self.first)
         labels = np.maximum(labels, UNLABELLED)
         if labels.max(initial=UNLABELLED) >= self.num_classes:
             raise InputError(

@@ -195,7 +195,6 @@ def segment(
     features: PatchFeatures,
     bank: Bank,
     scenes: SegmentedImages,
-    numbers: list[int] | None = None,
     batch: int = 16,
     workers: int = 0,
 ) -> Tensor:
@@ -204,7 +203,7 @@ def segment(
     The shares of the patches are enlarged bilinearly to the size of the label map as it is stored,
     where each pixel takes the class of the greatest.
     """
-    numbers = list(range(len(scenes))) if numbers is None else numbers
+    numbers = list(range(len(scenes)))
     matrix = torch.zeros(scenes.num_classes, scenes.num_classes, dtype=torch.int64)
     for number, found in features.batches(scenes, numbers, batch, workers, "images"):
         shares = read_out(found, bank, scenes.num_classes)
