@@ -15,7 +15,7 @@ HOSTS = ("selfpatch.hosts.backbones", "selfpatch.hosts.results_file", "selfpatch
 
 FLOORS = (
     {"errors", "atomic", "parent"},
-    {"data", "models", "shipped"},
+    {"data", "models", "processes", "shipped"},
     {"objectives", "check", "visualize", "backbones", "probes"},
     {"results"},
     {"report"},

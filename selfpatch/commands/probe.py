@@ -1,150 +1,120 @@
-"""Measure what frozen patches are worth: in-context or linear segmentation.
+"""Measure what frozen features are worth, without training the backbone.
 
 Examples:
-    selfpatch probe in-context --weights backbone.safetensors --ade20k DIR
+    selfpatch probe in-context --weights backbone.safetensors --ade20k DIR --out result.json
     selfpatch probe linear --weights backbone.safetensors --ade20k DIR --keep DIR
-    selfpatch probe in-context --weights backbone.safetensors --data DIR --classes 21 --size 448
+    torchrun --nproc-per-node 8 -m selfpatch probe in-context --launcher pytorch ...
 
-`--ade20k` is the scene parsing challenge's folder. `--data` is any folder with images/{training,
-validation} and labels/{training,validation}, whose maps hold the number of each pixel's class, 255
-where it does not count.
+`selfpatch probe PROBE --help` says what a probe measures, and how.
 """
 
 import argparse
 import json
 import time
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from selfpatch.commands.parser import natural, positive
 
 if TYPE_CHECKING:
-    from selfpatch.data.segmented import SegmentedImages
-    from selfpatch.probes.segment import PatchFeatures
+    from selfpatch.commands.probes.outcome import Outcome
+
+PROBES = {
+    "in-context": "segment images by the labels of the most similar patches of others",
+    "linear": "segment images by a linear classifier of their patches",
+}
+"""Probe -> what it does. Its module, of that name in :mod:`selfpatch.commands.probes`, has a help,
+``add_arguments`` and ``measure``."""
+
+WHOLE_IMAGES = ("knn", "classification", "retrieval")
+"""Probes that read one vector per image; the others read those of patches."""
+
+
+def module_of(probe: str) -> ModuleType:
+    """The module of a probe."""
+    return import_module(f"selfpatch.commands.probes.{probe.replace('-', '_')}")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments."""
-    parser.add_argument("probe", choices=["in-context", "linear"], help="what is measured")
-    parser.add_argument("--weights", required=True, help="backbone file or checkpoint")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--ade20k", metavar="DIR", help="ADE20K's folder")
-    source.add_argument("--data", metavar="DIR", help="a folder of your own")
-    parser.add_argument("--classes", type=positive, help="how many classes --data has")
-    parser.add_argument("--size", type=positive, default=512, help="side of the images, in pixels")
-    parser.add_argument("--bank", type=positive, default=1_024_000, help="patches of the bank")
-    parser.add_argument("--steps", type=positive, default=2000, help="of the linear classifiers")
-    parser.add_argument("--half", action="store_true", help="keep features in half precision")
-    parser.add_argument("--seed", type=natural, default=0, help="of what is drawn")
-    parser.add_argument(
-        "--keep", metavar="DIR", type=Path, help="keep the features, for further probes"
-    )
-    parser.add_argument("--out", metavar="FILE", help="results file, for `selfpatch table`")
+    """Add the probes and their arguments."""
+    probes = parser.add_subparsers(dest="probe", metavar="PROBE", required=True, title="probes")
+    for name, summary in PROBES.items():
+        probe = probes.add_parser(name, help=summary, formatter_class=parser.formatter_class)
+        module = module_of(name)
+        first, _, rest = (module.__doc__ or "").partition("\n")
+        probe.description, probe.epilog = first, rest.strip()
+        probe.add_argument("--weights", required=True, help="backbone file or checkpoint")
+        module.add_arguments(probe)
+        probe.add_argument("--seed", type=natural, default=0, help="of what is drawn")
+        probe.add_argument("--out", metavar="FILE", help="results file, for `selfpatch table`")
+        probe.add_argument("--json", action="store_true", help="print JSON")
+        add_reading(probe, patches=name not in WHOLE_IMAGES)
+
+
+def add_reading(parser: argparse.ArgumentParser, patches: bool) -> None:
+    """Add how features are computed."""
+    if patches:
+        parser.add_argument(
+            "--layer", type=int, help="block of a ViT, stage of a Swin or ResNet; the last one"
+        )
+        parser.add_argument("--half", action="store_true", help="features in half precision")
+        parser.add_argument(
+            "--keep", metavar="DIR", type=Path, help="keep the features, for further probes"
+        )
     parser.add_argument("--device", help="such as cpu or cuda:1; a GPU where there is one")
     parser.add_argument("--batch", type=positive, default=16, help="images per forward pass")
     parser.add_argument("--workers", type=natural, default=2, help="processes that read images")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument(
+        "--launcher", choices=["none", "pytorch", "slurm"], default="none", help="what starts it"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Measure, write the result, and print it."""
-    from selfpatch.backbones.loading import available_device, load_backbone
-    from selfpatch.probes.segment import PatchFeatures
-    from selfpatch.probes.tokens import KeptFeatures
+    """Measure, write the result, and print it; several processes share the work."""
+    from selfpatch.models.distributed import rank
+    from selfpatch.processes import start_processes
+
+    start_processes(args.launcher)
+    began = time.perf_counter()
+    outcome = module_of(args.probe).measure(args)
+    seconds = time.perf_counter() - began
+    if rank() == 0:
+        tell(outcome, seconds, args.json)
+        if args.out:
+            write(args, outcome, seconds)
+
+
+def tell(outcome: "Outcome", seconds: float, as_json: bool) -> None:
+    """Print what was found."""
+    info = outcome.info
+    stated = {**outcome.settings, **outcome.found}
+    if as_json:
+        facts = {"task": outcome.task, **outcome.metrics, outcome.unit: len(outcome.tested)}
+        print(json.dumps({**facts, **stated, "seconds": seconds, "backbone": info.described()}))
+        return
+    known = {name: value for name, value in outcome.metrics.items() if value is not None}
+    scores = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
+    found = ", ".join(f"{name} {value}" for name, value in outcome.found.items())
+    print(
+        f"{info.method} {info.fingerprint[:12]}, {outcome.task}: {scores or 'nothing is labelled'}"
+        f" ({len(outcome.tested):,} {outcome.unit}; {found}{'; ' * bool(found)}{seconds:.0f} s)"
+    )
+
+
+def write(args: argparse.Namespace, outcome: "Outcome", seconds: float) -> None:
+    """Write the results file."""
     from selfpatch.results.file import described_data, write_result
 
-    training, validation, name = data_of(args)
-    device = args.device or available_device()
-    trunk, info = load_backbone(args.weights, device)
-    features = PatchFeatures(trunk, device, args.size)
-    if args.keep:
-        features = KeptFeatures(features, info.fingerprint, args.keep, args.half)
-    task = f"{name}-{args.probe}-{args.size}"
-    began = time.perf_counter()
-    metrics, settings = PROBES[args.probe](features, training, validation, args)
-    seconds = time.perf_counter() - began
-    if args.json:
-        facts = {"task": task, **metrics, "images": len(validation), **settings, "seconds": seconds}
-        print(json.dumps({**facts, "backbone": info.described()}))
-    else:
-        known = {name: value for name, value in metrics.items() if value is not None}
-        scores = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
-        stated = ", ".join(f"{name} {value:,}" for name, value in settings.items())
-        print(
-            f"{info.method} {info.fingerprint[:12]}, {task}: {scores or 'nothing is labelled'} of"
-            f" {len(validation)} images; {stated}; {seconds:.0f} s"
-        )
-    if args.out:
-        learned = described_data("", training.names(), "images")
-        write_result(
-            args.out,
-            task=task,
-            metrics=metrics,
-            config=args.probe,
-            dataset=described_data(args.ade20k or args.data, validation.names(), "images"),
-            backbone=info,
-            hours=seconds / 3600,
-            seed=args.seed,
-            settings={
-                "size": args.size,
-                "half": args.half,
-                "classes": training.num_classes,
-                "training images": learned["count"],
-                "names of the training images": learned["names"],
-                **settings,
-            },
-        )
-
-
-def in_context(
-    features: "PatchFeatures",
-    training: "SegmentedImages",
-    validation: "SegmentedImages",
-    args: argparse.Namespace,
-) -> tuple[dict[str, float | None], dict[str, float]]:
-    """Metrics of in-context segmentation, and what they depend on."""
-    from selfpatch.probes.confusion import segmentation_metrics
-    from selfpatch.probes.segment import build_bank, segment
-
-    loading = {"batch": args.batch, "workers": args.workers}
-    bank = build_bank(features, training, args.bank, args.seed, half=args.half, **loading)
-    metrics = segmentation_metrics(segment(features, bank, validation, **loading))
-    return metrics, {"bank": len(bank.features)}
-
-
-def linear(
-    features: "PatchFeatures",
-    training: "SegmentedImages",
-    validation: "SegmentedImages",
-    args: argparse.Namespace,
-) -> tuple[dict[str, float | None], dict[str, float]]:
-    """Metrics of linear segmentation, and what they depend on."""
-    from selfpatch.probes.linear import Training, linear_segmentation
-
-    how = Training(steps=args.steps, seed=args.seed)
-    loading = {"batch": args.batch, "workers": args.workers}
-    metrics, rate = linear_segmentation(features, training, validation, how, **loading)
-    return metrics, {"steps": args.steps, "lr": rate}
-
-
-PROBES = {"in-context": in_context, "linear": linear}
-"""Name -> what measures it."""
-
-
-def data_of(args: argparse.Namespace) -> tuple["SegmentedImages", "SegmentedImages", str]:
-    """Training images, validation images, and the data set's name in a task's."""
-    from selfpatch.data.segmented import ade20k, folder
-    from selfpatch.errors import InputError
-
-    if args.ade20k and args.classes is not None:
-        raise InputError("ADE20K has 150 classes; --classes is for --data")
-    if args.ade20k:
-        root = Path(args.ade20k)
-        return ade20k(root, "training"), ade20k(root, "validation"), "ade20k"
-    if args.classes is None:
-        raise InputError("--data has any number of classes; say how many with --classes N")
-    root = Path(args.data)
-    training, validation = (
-        folder(root, split, args.classes) for split in ("training", "validation")
+    write_result(
+        args.out,
+        task=outcome.task,
+        metrics=outcome.metrics,
+        config=args.probe,
+        dataset=described_data(outcome.folder, outcome.tested, outcome.unit),
+        backbone=outcome.info,
+        hours=seconds / 3600,
+        seed=args.seed,
+        settings=outcome.settings,
     )
-    return training, validation, root.resolve().name

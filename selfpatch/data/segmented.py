@@ -44,6 +44,11 @@ class SegmentedImages:
     def __len__(self) -> int:
         return len(self.pairs)
 
+    @property
+    def files(self) -> list[Path]:
+        """The images' files."""
+        return [pair.image for pair in self.pairs]
+
     def names(self) -> list[str]:
         """Names of the images, without the folder that they have in common."""
         root = os.path.commonpath([pair.image.parent for pair in self.pairs])

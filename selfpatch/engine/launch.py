@@ -3,15 +3,13 @@
 import difflib
 import importlib.util
 import inspect
-import os
-import subprocess
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import init_dist, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
@@ -21,6 +19,7 @@ from selfpatch.engine.checkpoints import find_checkpoint, newest
 from selfpatch.engine.runner import PretrainRunner
 from selfpatch.engine.summary import summary
 from selfpatch.errors import InputError, config_errors_as_sentences
+from selfpatch.processes import start_processes
 
 OWN_SETTINGS = ("total_batch_size", "views", "sharded")
 READ_BY_MMENGINE = (
@@ -154,38 +153,3 @@ def watched_by(cfg: Config, tensorboard: bool = False, wandb: bool = False) -> N
     if wanted:
         kinds = ["LocalVisBackend", *(kind for kind, _ in wanted)]
         cfg.visualizer = {"type": "Visualizer", "vis_backends": [{"type": kind} for kind in kinds]}
-
-
-def start_processes(launcher: str) -> None:
-    """Join the processes of a distributed run."""
-    if launcher == "none":
-        return
-    if launcher == "slurm":
-        os.environ |= processes_of_slurm()
-    if "RANK" not in os.environ:
-        raise InputError("--launcher pytorch takes a command that begins with torchrun")
-    if torch.cuda.is_available():
-        init_dist("pytorch")
-    else:  # mmengine's own set-up asks for a GPU
-        torch.distributed.init_process_group("gloo")
-
-
-def processes_of_slurm() -> dict[str, str]:
-    """What torchrun would have set for this task of a job step.
-
-    Raises:
-        InputError: Slurm has not started this process.
-    """
-    stated = os.environ
-    if "SLURM_PROCID" not in stated:
-        raise InputError("--launcher slurm takes a command that begins with srun")
-    line = ["scontrol", "show", "hostnames", stated["SLURM_JOB_NODELIST"]]
-    hosts = subprocess.run(line, check=True, capture_output=True, text=True).stdout.split()
-    return {
-        "RANK": stated["SLURM_PROCID"],
-        "LOCAL_RANK": stated["SLURM_LOCALID"],
-        "WORLD_SIZE": stated["SLURM_NTASKS"],
-        "MASTER_ADDR": stated.get("MASTER_ADDR", hosts[0]),
-        # Two jobs may share a node.
-        "MASTER_PORT": stated.get("MASTER_PORT", str(20000 + int(stated["SLURM_JOB_ID"]) % 20000)),
-    }

@@ -1,6 +1,7 @@
 """Tensors of one process -> the tensors of all; plain functions where there is one process."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -9,6 +10,8 @@ from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.nn.functional import all_reduce
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
+
+T = TypeVar("T")
 
 
 def is_distributed() -> bool:
@@ -24,6 +27,11 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes there are."""
     return dist.get_world_size() if is_distributed() else 1
+
+
+def own_share(things: Sequence[T]) -> Sequence[T]:
+    """Those of the things that this process looks after; every thing has one that does."""
+    return things[rank() :: world_size()]
 
 
 @torch.no_grad()

@@ -8,17 +8,28 @@ never have to be shrunk.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from selfpatch.data.segmented import SegmentedImages
+from selfpatch.data.segmented import UNLABELLED, SegmentedImages
 from selfpatch.errors import InputError
+from selfpatch.models.distributed import (
+    is_distributed,
+    own_share,
+    rank,
+    sum_over_processes,
+    world_size,
+)
 from selfpatch.probes.confusion import confusion, segmentation_metrics
-from selfpatch.probes.segment import PatchFeatures, enlarged
+from selfpatch.probes.features import PatchFeatures
+from selfpatch.probes.segment import enlarged
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 """Learning rates that are tried, all in one pass over the features."""
@@ -80,13 +91,13 @@ def statistics(
     features: PatchFeatures, scenes: SegmentedImages, numbers: list[int], batch: int, workers: int
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of all patches of these images: (D,) each."""
-    count = 0
-    total = squares = torch.zeros((), dtype=torch.float64, device=features.device)
-    for _, found in features.batches(scenes, numbers, batch, workers, "statistics"):
+    sums = torch.zeros(2, features.width, dtype=torch.float64, device=features.device)
+    own_numbers = own_share(numbers)
+    for _, found in features.batches(scenes, own_numbers, batch, workers, "statistics"):
         own = found.double()
-        count, total, squares = count + len(own), total + own.sum(0), squares + own.square().sum(0)
-    mean = total / count
-    return mean.float(), (squares / count - mean**2).clamp(min=0).sqrt().float()
+        sums += torch.stack([own.sum(0), own.square().sum(0)])
+    mean, square = sum_over_processes(sums) / (len(numbers) * features.grid**2)
+    return mean.float(), (square - mean**2).clamp(min=0).sqrt().float()
 
 
 def at_pixels(
@@ -134,11 +145,58 @@ def split_off(count: int, share: float, seed: int) -> tuple[list[int], list[int]
     return sorted(order[held:]), sorted(order[:held])
 
 
+class Drawn(Dataset[tuple[Tensor, ...]]):
+    """Random labelled pixels of one image after the other: all that training reads, in order.
+
+    Args:
+        items: What features are read from, by the number of the image.
+        scenes: The images.
+        order: Numbers of the images.
+        count: Pixels of each.
+        seed: Of the draws, which depend on it and on the place in the order alone.
+    """
+
+    def __init__(
+        self,
+        items: Dataset[Tensor],
+        scenes: SegmentedImages,
+        order: Sequence[int],
+        count: int,
+        seed: int,
+    ) -> None:
+        self.items, self.scenes, self.order = items, scenes, order
+        self.count, self.seed = count, seed
+
+    def __getitem__(self, place: int) -> tuple[Tensor, ...]:
+        """The item; height and width of the map; rows, columns and classes of pixels, (P,) each.
+
+        All classes are :data:`UNLABELLED` where no pixel is labelled.
+        """
+        number = self.order[place]
+        labels = self.scenes.labels(number)
+        labelled = np.flatnonzero(labels >= 0)
+        drawn = np.random.default_rng((self.seed, place)).integers(
+            0, max(len(labelled), 1), self.count
+        )
+        pixels = labelled[drawn] if len(labelled) else np.zeros(self.count, dtype=np.int64)
+        rows, columns = np.unravel_index(pixels, labels.shape)
+        parts = (np.array(labels.shape), rows, columns, labels.flat[pixels])
+        return self.items[number], *map(torch.from_numpy, parts)
+
+
 def train(
     features: PatchFeatures, scenes: SegmentedImages, numbers: list[int], how: Training,
     batch: int = 16, workers: int = 0,
 ) -> Classifiers:  # fmt: skip
-    """Train a classifier per learning rate on random pixels of these images."""
+    """Train a classifier per learning rate on random pixels of these images.
+
+    Raises:
+        InputError: There are more processes than images in a step.
+    """
+    if world_size() > how.images:
+        raise InputError(
+            f"{world_size()} processes cannot share the {how.images} images of a step; start fewer"
+        )
     mean, std = statistics(features, scenes, numbers, batch, workers)
     model = Classifiers(mean, std, len(how.rates), scenes.num_classes).to(features.device)
     groups = [
@@ -147,33 +205,43 @@ def train(
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=how.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, how.steps)
+    spread = DistributedDataParallel(model) if is_distributed() else model
     generator = np.random.default_rng(how.seed)
-    for _ in tqdm(range(how.steps), "training", unit="step", disable=None):
-        chosen = generator.choice(numbers, how.images, replace=len(numbers) < how.images).tolist()
-        drawn = [
-            pixels_of(found, features.grid, scenes.labels(number), how.pixels, generator)
-            for number, found in features.batches(scenes, chosen, batch, 0, "")
+    order = [
+        generator.choice(numbers, how.images, replace=len(numbers) < how.images)
+        for _ in range(how.steps)
+    ]
+    drawn = Drawn(
+        features.items(scenes), scenes, np.concatenate(order).tolist(), how.pixels, how.seed
+    )
+    steps = [
+        list(own_share(range(first, first + how.images)))
+        for first in range(0, len(drawn.order), how.images)
+    ]
+    loader: DataLoader[Any] = DataLoader(drawn, batch_sampler=steps, num_workers=workers)
+    quiet = None if rank() == 0 else True
+    for items, sizes, rows, columns, classes in tqdm(
+        loader, "training", unit="step", disable=quiet
+    ):
+        points = [
+            at_pixels(found, features.grid, row, column, (height, width))
+            for found, (height, width), row, column in zip(
+                features.read(items), sizes.tolist(), rows.to(features.device),
+                columns.to(features.device), strict=True,
+            )
+        ]  # fmt: skip
+        target = classes.flatten().to(features.device)
+        count = sum_over_processes((target != UNLABELLED).sum()).clamp(min=1)
+        losses = [
+            F.cross_entropy(logits, target, ignore_index=UNLABELLED, reduction="sum")
+            for logits in spread(torch.cat(points))
         ]
-        points, classes = (torch.cat(parts) for parts in zip(*drawn, strict=True))
-        if len(points):
-            losses = [F.cross_entropy(logits, classes) for logits in model(points)]
-            optimizer.zero_grad()
-            torch.stack(losses).sum().backward()
-            optimizer.step()
+        optimizer.zero_grad()
+        # Processes average their gradients; the mean is over the pixels of all.
+        (torch.stack(losses).sum() * world_size() / count).backward()
+        optimizer.step()
         schedule.step()
     return model
-
-
-def pixels_of(
-    features: Tensor, grid: int, labels: np.ndarray, count: int, generator: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """Random labelled pixels of an image: features (P, D) and classes int64 (P,); P may be 0."""
-    rows, columns = np.nonzero(labels >= 0)
-    drawn = generator.integers(0, len(rows), count) if len(rows) else np.zeros(0, dtype=np.int64)
-    row, column = (torch.from_numpy(at[drawn]).to(features.device) for at in (rows, columns))
-    classes = torch.from_numpy(labels[rows[drawn], columns[drawn]]).to(features.device)
-    height, width = labels.shape
-    return at_pixels(features, grid, row, column, (height, width)), classes
 
 
 @torch.no_grad()
@@ -188,12 +256,13 @@ def segmented(
     matrices = [
         torch.zeros(scenes.num_classes, scenes.num_classes, dtype=torch.int64) for _ in model.layers
     ]
-    for number, found in features.batches(scenes, numbers, batch, workers, "images"):
+    own = own_share(numbers)
+    for number, found in features.batches(scenes, own, batch, workers, "images"):
         labels = torch.from_numpy(scenes.labels(number))
         for matrix, logits in zip(matrices, model(found), strict=True):
             chosen = enlarged(logits, features.grid, labels.shape)
             matrix += confusion(chosen, labels, len(matrix))
-    return matrices
+    return [sum_over_processes(matrix.to(features.device)).cpu() for matrix in matrices]
 
 
 def linear_segmentation(

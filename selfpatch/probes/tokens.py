@@ -1,83 +1,117 @@
-"""Images -> the tokens of their patches on disk, computed once for all probes of a backbone."""
+"""Images -> the features of their patches on disk, computed once for all probes of a backbone."""
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
 from selfpatch.atomic import atomic_write
-from selfpatch.data.segmented import SegmentedImages
 from selfpatch.errors import InputError
-from selfpatch.probes.segment import PatchFeatures
+from selfpatch.probes.features import Images, PatchFeatures
 
 
 class KeptFeatures(PatchFeatures):
     """Features of patches that are computed once and kept in a folder.
 
-    There is one folder in it for each backbone, size, precision and set of images, whose paths,
-    sizes in bytes and times of change tell whether they are the same. A run that was killed is gone
-    on with; two at once on one folder are not meant to be.
+    There is one folder in it for each backbone, size, layer, precision and set of images, whose
+    paths, sizes in bytes and times of change tell whether they are the same. A run that was killed
+    is gone on with; several processes of one machine may fill a folder together.
 
     Args:
         features: What computes them.
         fingerprint: The backbone's.
-        folder: Where to keep them.
-        half: Keep them in half precision, in half the space.
+        folder: Where to keep them; in half precision, if ``features`` are.
+    """
+
+    def __init__(self, features: PatchFeatures, fingerprint: str, folder: Path) -> None:
+        super().__init__(
+            features.trunk, features.device, features.size, features.layer, features.half
+        )
+        self.fingerprint, self.folder = fingerprint, folder
+        self.dtype = np.dtype(np.float16 if self.half else np.float32)
+        self.opened: dict[Images, Kept] = {}
+
+    def items(self, images: Images) -> Dataset[Tensor]:
+        """The kept features themselves; those of images that are missing have to be made first."""
+        return self.kept(images)
+
+    def read(self, items: Tensor) -> Tensor:
+        """Kept features (B, N, D), as floats on the device."""
+        return items.to(self.device).float()
+
+    def batches(
+        self, images: Images, numbers: Sequence[int], batch: int, workers: int, name: str
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The features (N, D) of each of these images, with its number."""
+        kept = self.kept(images)
+        missing = [number for number in numbers if not kept.done[number]]
+        computed = PatchFeatures(self.trunk, self.device, self.size, self.layer, self.half)
+        for number, found in computed.batches(images, missing, batch, workers, name):
+            kept.tokens[number] = found.cpu().numpy()
+            kept.done[number] = True  # after its tokens, for whoever comes after a kill
+        if missing:
+            kept.tokens.flush()
+            kept.done.flush()
+        for number in numbers:
+            yield number, self.read(kept[number])
+
+    def kept(self, images: Images) -> "Kept":
+        """What is kept of these images.
+
+        Raises:
+            InputError: It does not fit onto the disk.
+        """
+        if images not in self.opened:
+            about = {
+                "backbone": self.fingerprint,
+                "size": self.size,
+                "layer": self.layer,
+                "precision": self.dtype.name,
+                "images": [stamp(file) for file in images.files],
+            }
+            shape = (len(images.files), self.grid**2, self.width)
+            self.opened[images] = Kept(self.folder, about, shape, self.dtype)
+        return self.opened[images]
+
+
+class Kept(Dataset[Tensor]):
+    """Features on disk, those of each image once they were computed.
+
+    Args:
+        folder: Where to keep them, in a folder of their own.
+        about: What they depend on.
+        shape: Images, patches, width.
+        dtype: Their type.
     """
 
     def __init__(
-        self, features: PatchFeatures, fingerprint: str, folder: Path, half: bool = False
+        self, folder: Path, about: dict[str, object], shape: tuple[int, int, int], dtype: np.dtype
     ) -> None:
-        super().__init__(features.trunk, features.device, features.size)
-        self.fingerprint, self.folder = fingerprint, folder
-        self.dtype = np.dtype(np.float16 if half else np.float32)
-        self.files: dict[SegmentedImages, tuple[np.memmap, np.memmap]] = {}
+        own = folder / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+        own.mkdir(parents=True, exist_ok=True)
+        with open(own / "lock", "w") as lock:  # another process may be about to make the files
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (own / "about.json").exists():
+                reserve(own / "tokens.npy", shape, dtype)
+                reserve(own / "done.npy", shape[:1], np.dtype(bool))
+                with atomic_write(own / "about.json", "w") as file:
+                    json.dump(about, file, indent=1)
+        self.tokens: np.memmap = np.load(own / "tokens.npy", mmap_mode="r+")
+        self.done: np.memmap = np.load(own / "done.npy", mmap_mode="r+")
 
-    def batches(
-        self, scenes: SegmentedImages, numbers: list[int], batch: int, workers: int, name: str
-    ) -> Iterator[tuple[int, Tensor]]:
-        """The features (N, D) of each of these images, with its number."""
-        if scenes not in self.files:
-            self.files[scenes] = self.opened(scenes)
-        tokens, done = self.files[scenes]
-        missing = [number for number in numbers if not done[number]]
-        for number, found in super().batches(scenes, missing, batch, workers, name):
-            tokens[number] = found.cpu().numpy()
-            done[number] = True  # after its tokens, for whoever comes after a kill
-        if missing:
-            tokens.flush()
-            done.flush()
-        for number in numbers:
-            yield number, torch.from_numpy(tokens[number].astype(np.float32)).to(self.device)
+    def __len__(self) -> int:
+        return len(self.tokens)
 
-    def opened(self, scenes: SegmentedImages) -> tuple[np.memmap, np.memmap]:
-        """The files of these images: their tokens (images, N, D), and which of them are there.
-
-        Raises:
-            InputError: They do not fit onto the disk.
-        """
-        about = {
-            "backbone": self.fingerprint,
-            "size": self.size,
-            "precision": self.dtype.name,
-            "images": [stamp(pair.image) for pair in scenes.pairs],
-        }
-        key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
-        own = self.folder / key
-        shape = (len(scenes), self.grid**2, self.trunk.embed_dim)
-        if not (own / "about.json").exists():
-            own.mkdir(parents=True, exist_ok=True)
-            reserve(own / "tokens.npy", shape, self.dtype)
-            reserve(own / "done.npy", shape[:1], np.dtype(bool))
-            with atomic_write(own / "about.json", "w") as file:
-                json.dump(about, file, indent=1)
-        tokens, done = (np.load(own / f"{name}.npy", mmap_mode="r+") for name in ("tokens", "done"))
-        return tokens, done
+    def __getitem__(self, number: int) -> Tensor:
+        """(N, D), in the kept precision."""
+        return torch.from_numpy(np.array(self.tokens[number]))
 
 
 def stamp(path: Path) -> str:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from selfpatch.data.segmented import folder
 from selfpatch.errors import InputError
+from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.linear import (
     Training,
     at_pixels,
@@ -16,18 +17,13 @@ from selfpatch.probes.linear import (
     statistics,
     train,
 )
-from selfpatch.probes.segment import PatchFeatures
 
 
 class Colours(PatchFeatures):
     """The mean colour of each patch, in the place of a trunk's tokens."""
 
     def __init__(self) -> None:
-        self.device, self.size = "cpu", 64
-
-    @property
-    def grid(self) -> int:
-        return 8
+        self.device, self.size, self.patch_size, self.width = "cpu", 64, 8, 3
 
     def __call__(self, images):
         return F.avg_pool2d(images.float(), 8).flatten(2).transpose(1, 2)

@@ -13,10 +13,13 @@ from selfpatch.backbones.loading import load_backbone, random_backbone
 from selfpatch.cli import main
 from selfpatch.data.segmented import folder
 from selfpatch.errors import InputError
+from selfpatch.probes import bank
+from selfpatch.probes.bank import build_bank, sample
 from selfpatch.probes.confusion import segmentation_metrics
-from selfpatch.probes.in_context import read_out
+from selfpatch.probes.features import PatchFeatures
+from selfpatch.probes.in_context import PART, read_out
 from selfpatch.probes.linear import RATES
-from selfpatch.probes.segment import PatchFeatures, build_bank, enlarged, sample, segment
+from selfpatch.probes.segment import enlarged, segment
 
 COLORS = ((220, 30, 30), (30, 200, 40), (40, 60, 220))
 
@@ -115,9 +118,8 @@ def test_a_bank_of_less_than_a_patch_of_each_image_is_refused(scenes, backbone):
 def test_a_bank_larger_than_memory_is_refused_before_anything_is_read(
     scenes, backbone, monkeypatch
 ):
-    from selfpatch.probes import segment as module
-
-    monkeypatch.setattr(module, "available_memory", lambda _device: 100 * 4 * 192)
+    search = 4 * 36 * PART["cpu"] * 4
+    monkeypatch.setattr(bank, "available_memory", lambda _device: search + 100 * 4 * 192)
     with pytest.raises(
         InputError, match=r"bank of 216 patches .* give --bank 90 or less, or --half"
     ):
@@ -126,7 +128,7 @@ def test_a_bank_larger_than_memory_is_refused_before_anything_is_read(
 
 
 def test_memory_that_is_left_is_less_than_there_is():
-    from selfpatch.probes.segment import available_memory
+    from selfpatch.probes.memory import available_memory
 
     assert 2**20 < available_memory("cpu") < 2**50
 
@@ -181,7 +183,8 @@ def test_the_command_trains_linear_classifiers(scenes, backbone, tmp_path, capsy
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["metrics"]["mIoU"] == printed["mIoU"] > 40
     assert written["settings"]["steps"] == 30
-    assert written["settings"]["lr"] in RATES
+    assert printed["lr"] in RATES
+    assert "lr" not in written["settings"]  # backbones of other rates are compared
 
 
 def test_the_command_asks_for_the_number_of_classes(scenes, backbone, capsys):

@@ -12,7 +12,7 @@ from selfpatch.backbones.file import save_backbone
 from selfpatch.backbones.loading import load_backbone, random_backbone
 from selfpatch.data.segmented import SegmentedImages, folder
 from selfpatch.errors import InputError
-from selfpatch.probes.segment import PatchFeatures
+from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.tokens import KeptFeatures
 
 
@@ -89,7 +89,8 @@ def test_another_backbone_size_or_precision_is_kept_by_itself(scenes, backbones,
     read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
     read(KeptFeatures(other, other_info.fingerprint, tmp_path), scenes)
     read(KeptFeatures(PatchFeatures(features.trunk, "cpu", 32), info.fingerprint, tmp_path), scenes)
-    half = read(KeptFeatures(features, info.fingerprint, tmp_path, half=True), scenes)
+    rounded = PatchFeatures(features.trunk, "cpu", 48, half=True)
+    half = read(KeptFeatures(rounded, info.fingerprint, tmp_path), scenes)
     kept = [json.loads(path.read_text()) for path in tmp_path.glob("*/about.json")]
     assert len(kept) == 4
     assert {about["backbone"] for about in kept} == {info.fingerprint, other_info.fingerprint}

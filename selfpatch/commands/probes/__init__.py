@@ -1,0 +1,1 @@
+"""One probe each: its arguments, and what it measures."""
