@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -141,3 +142,16 @@ def become(request: dict[str, Any]) -> None:
 
 if __name__ == "__main__" and (program := serve(sys.argv[1:])) is not None:
     become(program)
+
+
+def processes_of(programs: "Parent", number: int, line: list[str], **env: str) -> list[Done]:
+    """Run ``number`` processes that find each other as those of torchrun do."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    group = {**env, "WORLD_SIZE": str(number), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    started = [
+        programs.start(*line, env={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(number)
+    ]
+    return [program.wait() for program in started]

@@ -57,8 +57,12 @@ def sum_over_processes(values: Tensor) -> Tensor:
     """The sum of each process's ``values``; gradients flow back to all of them."""
     if not is_distributed():
         return values
-    summed: Tensor = all_reduce(values)
-    return summed
+    if values.requires_grad:
+        summed: Tensor = all_reduce(values)
+        return summed
+    total = values.clone()
+    dist.all_reduce(total)
+    return total
 
 
 def mean_over_processes(values: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """A run that was killed goes on as if nothing had happened; several processes train as one."""
 
 import shutil
-import socket
 import subprocess
 import sys
 
@@ -21,7 +20,7 @@ from tests.engine.tiny_pretraining import (
     train,
     weights,
 )
-from tests.programs import Done
+from tests.programs import processes_of
 
 pytestmark = pytest.mark.slow
 
@@ -33,19 +32,6 @@ MOBY_OPTIONS = {
     "model.selfpatch.patch_head.hidden_dim": 16,
 }
 MOBY_OPTIONS.pop("model.objective.num_prototypes")
-
-
-def processes_of(programs, number: int, line: list[str], **env: str) -> list[Done]:
-    """Run ``number`` processes that find each other as those of torchrun do."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    group = {**env, "WORLD_SIZE": str(number), "MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
-    started = [
-        programs.start(*line, env={**group, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(number)
-    ]
-    return [program.wait() for program in started]
 
 
 def run(programs, config, images, work_dir, options, processes=1, resume=False) -> None:

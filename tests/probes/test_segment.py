@@ -8,8 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from selfpatch.backbones.file import save_backbone
-from selfpatch.backbones.loading import load_backbone, random_backbone
+from selfpatch.backbones.loading import load_backbone
 from selfpatch.cli import main
 from selfpatch.data.segmented import folder
 from selfpatch.errors import InputError
@@ -20,34 +19,6 @@ from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.in_context import PART, read_out
 from selfpatch.probes.linear import RATES
 from selfpatch.probes.segment import enlarged, segment
-
-COLORS = ((220, 30, 30), (30, 200, 40), (40, 60, 220))
-
-
-@pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    """Images of three coloured areas each, with maps; the classes are the colours."""
-    root = tmp_path_factory.mktemp("scenes")
-    generator = np.random.default_rng(0)
-    for split, count in (("training", 6), ("validation", 3)):
-        for kind in ("images", "labels"):
-            (root / kind / split).mkdir(parents=True)
-        for number in range(count):
-            blocks = generator.integers(0, 3, (4, 5))
-            labels = np.kron(blocks, np.ones((16, 16), dtype=int)).astype(np.uint8)
-            pixels = np.array(COLORS)[labels] + generator.integers(-20, 20, (*labels.shape, 3))
-            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(
-                root / "images" / split / f"{number}.png"
-            )
-            Image.fromarray(labels).save(root / "labels" / split / f"{number}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def backbone(tmp_path_factory):
-    path = tmp_path_factory.mktemp("backbone") / "random.safetensors"
-    save_backbone(path, *random_backbone("vit_tiny", seed=0))
-    return path
 
 
 def features_of(backbone, size: int = 96) -> PatchFeatures:

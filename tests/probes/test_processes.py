@@ -1,0 +1,45 @@
+"""Several processes measure what one does; what a killed one has kept is used."""
+
+import json
+
+import pytest
+
+from tests.programs import processes_of
+
+pytestmark = pytest.mark.slow
+
+
+def line(probe: str, backbone, scenes, *more: str) -> list[str]:
+    """The arguments of a probe, printed as JSON."""
+    given = ["-m", "selfpatch", "probe", probe, "--weights", str(backbone), "--data", str(scenes)]
+    return [*given, "--classes", "3", "--size", "96", "--workers", "0", "--json", *more]
+
+
+def printed(done) -> dict[str, object]:
+    """What a probe printed, but for the time that it took."""
+    assert done.returncode == 0, done.stderr[-2000:]
+    return {**json.loads(done.stdout), "seconds": 0}
+
+
+def same(found: dict[str, object], expected: dict[str, object]) -> bool:
+    """Whether all is equal, numbers to rounding."""
+    return found.keys() == expected.keys() and all(
+        found[name] == (pytest.approx(value, rel=1e-4) if isinstance(value, float) else value)
+        for name, value in expected.items()
+    )
+
+
+PROBES = {
+    "in-context": ["--bank", "120"],
+    "linear": ["--steps", "20"],
+}
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_two_processes_measure_what_one_does(probe, scenes, backbone, tmp_path, programs):
+    alone = line(probe, backbone, scenes, *PROBES[probe])
+    (one,) = processes_of(programs, 1, alone)
+    together = [*alone, "--launcher", "pytorch", "--keep", str(tmp_path)]
+    first, other = processes_of(programs, 2, together)
+    assert same(printed(first), printed(one))
+    assert (other.returncode, other.stdout) == (0, "")
