@@ -51,7 +51,8 @@ def random_backbone(variant: str, seed: int) -> tuple[State, BackboneInfo]:
         trunk: Trunk = build_trunk(variant)
     source = f"random:{variant}"
     settings = {"weights": source}
-    info = BackboneInfo(trunk.architecture, "random", source, seed=seed, settings=settings)
+    method = "colours" if variant == "colours" else "random"
+    info = BackboneInfo(trunk.architecture, method, source, seed=seed, settings=settings)
     return trunk.state_dict(), info
 
 

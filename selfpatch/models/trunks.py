@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from selfpatch.errors import InputError
+from selfpatch.models.colours import ColourHistogram
 from selfpatch.models.resnet import ResNet
 from selfpatch.models.swin import Swin
 from selfpatch.models.timm_trunk import TimmTrunk
@@ -94,7 +95,8 @@ Transformer = VisionTransformer | Swin
 """What can be pretrained here."""
 
 FAMILIES: dict[str, Any] = {
-    "vit": VisionTransformer, "swin": Swin, "resnet": ResNet, "timm": TimmTrunk
+    "vit": VisionTransformer, "swin": Swin, "resnet": ResNet, "timm": TimmTrunk,
+    "colours": ColourHistogram,
 }  # fmt: skip
 
 

@@ -16,5 +16,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "family": "swin", "embed_dim": 96, "depths": (2, 2, 18, 2), "num_heads": (3, 6, 12, 24)
     },
     "resnet50": {"family": "resnet", "depth": 50},
+    # No network: a floor for what patches are worth.
+    "colours": {"family": "colours"},
 }  # fmt: skip
 """Name -> architecture, which :func:`selfpatch.models.trunks.build_trunk` completes."""

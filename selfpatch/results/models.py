@@ -12,6 +12,7 @@ SELFPATCH = "+selfpatch"
 
 METHODS = {
     "random": "random weights",
+    "colours": "colour histograms",
     "unknown": "unknown method",
     "supervised": "supervised",
     "deit": "DeiT",
@@ -163,6 +164,8 @@ def trunk_name(architecture: Mapping[str, Any]) -> str:
             return f"Swin-{sizes.get((width, depths), f'{width}x{depths}')}"
         case "resnet":
             return f"ResNet-{depth}"
+        case "colours":
+            return f"Colours/{stated.get('patch_size', '?')}"
         case "timm":
             return stated.get("name", "?")
     return "-"

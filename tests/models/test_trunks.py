@@ -14,6 +14,7 @@ TRUNKS: dict[str, Callable[[], Trunk]] = {
     "vit": lambda: build_trunk("vit_tiny", depth=3, image_size=64, class_token=True),
     "swin": lambda: build_trunk("swin_tiny", embed_dim=24, num_heads=(1, 2, 4, 8)),
     "resnet": lambda: build_trunk("resnet50"),
+    "colours": lambda: build_trunk("colours"),
 }
 
 
@@ -39,6 +40,7 @@ def test_the_last_layers_map_is_the_trunks_patch_tokens(trunk):
     assert last.shape[1:] == (trunk.embed_dim, *trunk.grid(images))
 
 
+@pytest.mark.parametrize("trunk", ["vit", "swin", "resnet"], indirect=True)
 @torch.no_grad()
 def test_layers_after_the_last_one_asked_for_do_not_run(trunk):
     blocks = list(trunk.blocks)
@@ -50,6 +52,7 @@ def test_layers_after_the_last_one_asked_for_do_not_run(trunk):
     assert all(a is b for a, b in zip(ran, blocks[: len(ran)], strict=True))
 
 
+@pytest.mark.parametrize("trunk", ["vit", "swin", "resnet"], indirect=True)
 def test_blocks_hold_all_but_the_embedding_and_what_merges_patches(trunk):
     inside = {id(parameter) for block in trunk.blocks for parameter in block.parameters()}
     names = [name for name, p in trunk.named_parameters() if id(p) not in inside]
