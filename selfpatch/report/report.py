@@ -20,7 +20,7 @@ from selfpatch.results.layouts import build_tables
 from selfpatch.results.models import model_of
 from selfpatch.results.origins import origins
 from selfpatch.results.statistics import Seeds
-from selfpatch.results.table import TASK_NAMES, Table, Tables
+from selfpatch.results.table import Table, Tables, task_title
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def write_report(
 
 def introduced(results: Results, tables: Tables) -> Introduction:
     """How much was measured of what."""
-    tasks = [TASK_NAMES.get(task, task) for task in (*TASKS,) if task in of_results(results)]
-    tasks += sorted(of_results(results) - set(TASKS))
+    tasks = [task_title(task) for task in (*TASKS,) if task in of_results(results)]
+    tasks += sorted(task_title(task) for task in of_results(results) - {*TASKS})
     models = {model_of(result) for result in results.values()}
     count = f"{number(len(results), 'result')} of {number(len(models), 'model')}"
     return Introduction("Backbones, measured", [f"{count}: {'; '.join(map(printable, tasks))}."])
@@ -238,7 +238,7 @@ def origin(file: Path, result: Result) -> tuple[str, ...]:
     data = f"{result.dataset['path']}, {result.dataset['count']} {result.dataset['unit']}"
     cells = (
         full_name(model, ""),
-        TASK_NAMES.get(result.task, result.task),
+        task_title(result.task),
         seeds((result.backbone["seed"], result.seed)),
         result.config,
         data,

@@ -12,9 +12,9 @@ LONGEST_LABEL = 36
 """Characters of a row's name; what is longer stands in a note."""
 
 OF_MEASURED = (
-    "In percent: the mean of n seeds ± their sample standard deviation. Below it what was gained,"
-    " in percent points, with the 95 % confidence interval of Student's t: over pairs of equal"
-    " seeds, or Welch's."
+    "In percent, unless a column names a unit: the mean of n seeds ± their sample standard"
+    " deviation. Below it what was gained, with the 95 % confidence interval of Student's t: over"
+    " pairs of equal seeds, or Welch's."
 )
 SEVERAL = (
     "Several results of one backbone, whose deviation and intervals know nothing of pretraining"

@@ -7,9 +7,10 @@ from selfpatch.results.ablations import ablation_tables
 from selfpatch.results.file import TASKS, Result, Results
 from selfpatch.results.missing import commands_for
 from selfpatch.results.models import PRETRAINED_HERE, Model, base_of, model_of, variants
+from selfpatch.results.probes import probe_task
 from selfpatch.results.published import PUBLISHED, published
 from selfpatch.results.rows import measured_rows, share, with_differences, without_selfpatch
-from selfpatch.results.table import MORE_METRICS, TASK_NAMES, Cell, Row, Table, Tables
+from selfpatch.results.table import MORE_METRICS, Cell, Row, Table, Tables, task_title
 
 LAYOUTS = {
     "coco": "detection and instance segmentation on COCO, by detector",
@@ -60,9 +61,14 @@ def build_tables(results: Results, layout: str = "all") -> Tables:
     if layout != "all":
         return Tables(tuple(tables_of(layout, results, named, whole=True)))
     built = {name: tables_of(name, results, named, whole=False) for name in LAYOUTS}
+    others = {result.task for result in results.values()} - {*TASKS}
+    probes = {task: probe for task in others if (probe := probe_task(task))}
     own = [
-        plain_table("own", task, results, named, whole=False)
-        for task in sorted({result.task for result in results.values()} - set(TASKS))
+        plain_table("probes" if task in probes else "own", task, results, named, whole=False)
+        for task in (
+            *sorted(probes, key=lambda task: probes[task].order),
+            *sorted(others - {*probes}),
+        )
     ]
     tables = [table for of_layout in (*built.values(), own) for table in of_layout]
     return Tables(tuple(tables), tuple(name for name, found in built.items() if not found))
@@ -120,7 +126,7 @@ def plain_table(
     rows = with_differences(rows, without_selfpatch)
     rows += missing_rows(task, metrics, rows, wanted, {model[:2] for model in named})
     rows += [published_row(model, task, metrics) for model in printed]
-    title = TASK_NAMES.get(task, task)
+    title = task_title(task)
     if layout == "compatibility":
         title = f"Compatibility, {title}"
     found = {row.model[:2] for row in rows if not row.is_published}

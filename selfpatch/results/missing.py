@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfpatch.results.models import PRETRAINED_HERE, Model, base_of
+from selfpatch.results.probes import probe_task
 
 ROOT = Path(__file__).parents[2]
 """Where the packages of configs lie, in a checkout as in an installed copy."""
@@ -81,6 +82,8 @@ def task_command(trunk: str, task: str) -> str:
     """``selfpatch davis run`` or ``selfpatch finetune`` with the config of the trunk."""
     if task == "davis2017":
         return f"selfpatch davis run --davis DIR --weights {FILE} --out DIR"
+    if probe := probe_task(task):
+        return f"selfpatch probe {probe.probe} --weights {FILE} --size {probe.size} --out FILE ..."
     if task not in FINE_TUNING:
         return "# then the task, as with the other backbones"
     config = f"{FINE_TUNING[task].format(slug(trunk))}.py"

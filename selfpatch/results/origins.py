@@ -6,7 +6,7 @@ from selfpatch.results.file import TASKS, Result
 from selfpatch.results.grid import full_name, printable
 from selfpatch.results.models import Model
 from selfpatch.results.settings import Settings, digest
-from selfpatch.results.table import TASK_NAMES, Row, Tables
+from selfpatch.results.table import Row, Tables, task_title
 
 
 def origins(tables: Tables) -> list[str]:
@@ -43,7 +43,7 @@ def task_lines(results: list[Result]) -> list[str]:
     for r in sorted(results, key=lambda r: (*places, r.task).index(r.task)):
         data = f"{r.dataset['path']}, {r.dataset['count']} {r.dataset['unit']}"
         made = f"{r.config} on {data}; {settings_text(r.settings)}"
-        found.setdefault((TASK_NAMES.get(r.task, r.task), made), []).append(r)
+        found.setdefault((task_title(r.task), made), []).append(r)
     return [
         f"{task}: {made}; {len(of)} result{'s' * (len(of) > 1)}, {sum(r.hours for r in of):.2f} h"
         for (task, made), of in found.items()

@@ -11,7 +11,7 @@ from selfpatch.results.models import Model, base_of, model_of, nearest
 from selfpatch.results.published import WHOLE
 from selfpatch.results.settings import UNKNOWN, differences, digest
 from selfpatch.results.statistics import Difference, Seeds, difference
-from selfpatch.results.table import TASK_NAMES, Cell, Row
+from selfpatch.results.table import Cell, Row, task_title
 
 OPERATORS = "mmcv operators"
 """What versions say of the operators that a host computed with."""
@@ -102,7 +102,7 @@ def refuse_equal_seeds(model: Model, group: Results) -> None:
     for file, result in group.items():
         other = first.setdefault(seeds_of(result), file)
         if other != file:
-            task = TASK_NAMES.get(result.task, result.task)
+            task = task_title(result.task)
             raise InputError(
                 f"{other} and {file} are two results of one seed ({model.name}, {model.trunk},"
                 f" {task}); leave out one of them"

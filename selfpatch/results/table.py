@@ -9,6 +9,7 @@ from statistics import fmean
 
 from selfpatch.results.file import Results
 from selfpatch.results.models import Model
+from selfpatch.results.probes import probe_task
 from selfpatch.results.published import Published
 from selfpatch.results.statistics import Difference, Values, deviation
 
@@ -22,6 +23,13 @@ TASK_NAMES = {
     "davis2017": "DAVIS 2017",
 }
 """Task -> its name as people read it."""
+
+
+def task_title(task: str) -> str:
+    """A task's name as people read it; that of a task of a user's own is as it is."""
+    probe = probe_task(task)
+    return probe.title if probe else TASK_NAMES.get(task, task)
+
 
 METRIC_NAMES = {
     "AP-box": "AP box",
@@ -96,7 +104,8 @@ class Table:
 
     Attributes:
         layout: Which of the paper's tables it belongs to, a key of
-            :data:`selfpatch.results.layouts.LAYOUTS`; ``own`` for a task of a user's own.
+            :data:`selfpatch.results.layouts.LAYOUTS`; ``probes``, or ``own`` for a task of a
+            user's own.
         task: The task's name in results files.
         title: Its name as people read it.
         metrics: A metric per column, by its name in results files.

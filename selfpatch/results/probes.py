@@ -1,0 +1,68 @@
+"""The name of a probe's task -> its data set, probe and size, and what to type for it."""
+
+import re
+from typing import NamedTuple
+
+PROBES = {
+    "in-context": "in-context segmentation",
+    "linear": "linear segmentation",
+    "overclustering": "overclustering",
+    "discovery": "object discovery",
+    "correspondence": "correspondence",
+    "depth": "depth",
+    "knn": "k-NN",
+    "classification": "linear classification",
+    "retrieval": "retrieval",
+}
+"""Probe -> what it measures, in the order of the tables."""
+
+DATA_SETS = {
+    "ade20k": "ADE20K",
+    "voc": "PASCAL VOC 2012",
+    "cityscapes": "Cityscapes",
+    "coco-stuff": "COCO-Stuff",
+    "coco-things": "COCO-Things",
+    "coco": "COCO",
+    "davis": "DAVIS",
+    "spair": "SPair-71k",
+    "nyu": "NYU",
+}
+"""Data set in a task's name -> its own name; others are called as their folders are."""
+
+
+class ProbeTask(NamedTuple):
+    """What a probe's task is called after.
+
+    Attributes:
+        data: Data set, and which part of it was learned from.
+        probe: A key of :data:`PROBES`.
+        how: How the probe reads, where there are several ways.
+        size: Side of the images, in pixels.
+    """
+
+    data: str
+    probe: str
+    how: str
+    size: str
+
+    @property
+    def title(self) -> str:
+        """Its name as people read it."""
+        known = max((n for n in DATA_SETS if self.data.startswith(n)), key=len, default="")
+        data = DATA_SETS.get(known, "") + self.data.removeprefix(known)
+        how = f" ({self.how})" if self.how else ""
+        return f"{data.replace('-1of', ', 1/')}, {PROBES[self.probe]}{how}, {self.size} pixels"
+
+    @property
+    def order(self) -> tuple[int, "ProbeTask"]:
+        """By probe, then by data set."""
+        return list(PROBES).index(self.probe), self
+
+
+FORM = re.compile(rf"(.+?)-({'|'.join(PROBES)})(?:-([a-z-]+))?-(\d+)")
+
+
+def probe_task(task: str) -> ProbeTask | None:
+    """What the name of a task says, if it is a probe's."""
+    found = FORM.fullmatch(task)
+    return ProbeTask(*(part or "" for part in found.groups())) if found else None
