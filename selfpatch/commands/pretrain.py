@@ -3,15 +3,17 @@
 Examples:
     selfpatch pretrain demo_selfpatch --data DIR
     selfpatch pretrain demo_selfpatch --data DIR --resume --knn TRAIN VAL --davis DIR
+    selfpatch pretrain demo_selfpatch --data DIR --probe 'in-context --ade20k DIR --size 224'
     torchrun --nproc-per-node 8 -m selfpatch pretrain selfpatch_vit-s16_8xb128-200e_in1k \\
         --launcher pytorch --data DIR
 """
 
 import argparse
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from selfpatch.commands.parser import positive
+from selfpatch.commands.parser import parsed, positive
 from selfpatch.shipped import find_config
 
 
@@ -32,7 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--davis", metavar="DIR", help="folder in DAVIS-2017's layout: log J&F")
     parser.add_argument(
-        "--eval-interval", type=positive, default=1, metavar="EPOCHS", help="of --knn and --davis"
+        "--probe",
+        action="append",
+        default=[],
+        metavar="'PROBE ...'",
+        help="log what `selfpatch probe PROBE ...` measures; once for each probe",
+    )
+    parser.add_argument(
+        "--eval-interval",
+        type=positive,
+        default=1,
+        metavar="EPOCHS",
+        help="of --knn, --davis and --probe",
     )
     parser.add_argument("--tensorboard", action="store_true", help="log for TensorBoard, too")
     parser.add_argument("--wandb", action="store_true", help="log to Weights & Biases, too")
@@ -55,6 +68,8 @@ def run(args: argparse.Namespace) -> None:
     from selfpatch.engine.launch import described, evaluations, pretrain, read_config, watched_by
     from selfpatch.parent import end_forks_with_this_process
 
+    for line in args.probe:  # a wrong one ends the command at once
+        parsed(["probe", *shlex.split(line), "--weights", "teacher"])
     end_forks_with_this_process()
     cfg = read_config(
         find_config(args.config, "selfpatch.configs"),
@@ -62,7 +77,7 @@ def run(args: argparse.Namespace) -> None:
         args.data,
         args.work_dir,
         args.launcher,
-        evaluations(args.knn, args.davis, args.eval_interval),
+        evaluations(args.knn, args.davis, args.eval_interval, args.probe),
     )
     watched_by(cfg, tensorboard=args.tensorboard, wandb=args.wandb)
     if args.print_config:

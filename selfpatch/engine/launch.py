@@ -71,15 +71,26 @@ def described(cfg: Config) -> str:
 
 
 def evaluations(
-    knn: tuple[str, str] | None = None, davis: str | None = None, interval: int = 1
+    knn: tuple[str, str] | None = None,
+    davis: str | None = None,
+    interval: int = 1,
+    probes: Sequence[str] = (),
 ) -> list[dict]:
-    """Hooks that evaluate while a run trains: k-NN on (train, val) folders, J&F on DAVIS videos."""
+    """Hooks that evaluate while a run trains.
+
+    Args:
+        knn: Folders of labelled images that vote and that are classified.
+        davis: Folder of videos to follow objects in.
+        interval: Epochs from one evaluation to the next.
+        probes: What follows ``selfpatch probe``, see :class:`selfpatch.engine.monitoring.Probe`.
+    """
     hooks: list[dict] = []
     if knn is not None:
         hooks.append({"type": "KNNAccuracy", "train": knn[0], "val": knn[1], "interval": interval})
     if davis is not None:
         import_modules_from_strings("davis_eval.training")  # stands above this package
         hooks.append({"type": "DavisScore", "davis": davis, "interval": interval})
+    hooks += [{"type": "Probe", "line": line, "interval": interval} for line in probes]
     return hooks
 
 

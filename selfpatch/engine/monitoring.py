@@ -1,6 +1,11 @@
-"""What a pretraining run is worth while it runs: k-NN accuracy, spread of the tokens."""
+"""What a pretraining run is worth while it runs: k-NN accuracy, probes, spread of the tokens."""
 
+import os
+import shlex
+import subprocess
+import sys
 from abc import ABC, abstractmethod
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,11 +16,18 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import Tensor
 
+from selfpatch.atomic import atomic_write
 from selfpatch.data.labelled import labelled_pair
+from selfpatch.engine.checkpoints import architecture_of
 from selfpatch.engine.pretrainer import Network
 from selfpatch.engine.sharding import whole_teacher
+from selfpatch.errors import InputError
 from selfpatch.models.distributed import unwrapped
 from selfpatch.probes.knn import knn_accuracy
+from selfpatch.results.file import read_results
+
+OF_A_GROUP = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+"""Variables of a process that is one of several."""
 
 
 class EvaluationHook(Hook, ABC):
@@ -117,6 +129,52 @@ class KNNAccuracy(EvaluationHook):
             runner.train_dataloader.num_workers,
         )
         return {"knn_top1": accuracy}
+
+
+@HOOKS.register_module()
+class Probe(EvaluationHook):
+    """What ``selfpatch probe`` measures of the teacher, by that command in a process of its own.
+
+    The latest result of each probe stays in ``probes`` in the work dir.
+
+    Args:
+        line: What follows ``selfpatch probe``, such as ``in-context --ade20k DIR --size 224``.
+        interval: In epochs.
+    """
+
+    def __init__(self, line: str, interval: int = 1) -> None:
+        super().__init__(interval)
+        self.line = shlex.split(line)
+
+    def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
+        """Write the teacher as a checkpoint, and let the command measure it.
+
+        Raises:
+            InputError: The command ended with an error.
+        """
+        model = unwrapped(runner.model)
+        folder = Path(runner.work_dir, "probes")
+        checkpoint, out = folder / "teacher.pth", folder / "result.json"
+        weights = {f"teacher.{name}": value for name, value in teacher.state_dict().items()}
+        about = {"architecture": architecture_of(model), "method": model.method, "recipe": ""}
+        with atomic_write(checkpoint) as file:
+            torch.save({"state_dict": weights, "selfpatch": about}, file)
+        device = str(next(teacher.parameters()).device)
+        command = [sys.executable, "-m", "selfpatch", "probe", *self.line, "--device", device]
+        command += ["--weights", str(checkpoint), "--out", str(out)]
+        alone = {name: value for name, value in os.environ.items() if name not in OF_A_GROUP}
+        done = subprocess.run(command, env=alone, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        checkpoint.unlink()
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+            raise InputError(f"`selfpatch probe {shlex.join(self.line)}` said: {said[-1]}")
+        (result,) = read_results([out]).values()
+        out.replace(folder / f"{result.task}.json")
+        return {
+            f"{result.task}/{name}": value
+            for name, value in result.metrics.items()
+            if value is not None
+        }
 
 
 @HOOKS.register_module()

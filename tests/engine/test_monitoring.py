@@ -8,11 +8,14 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from selfpatch.cli import main
 from selfpatch.engine.launch import evaluations
 from selfpatch.engine.monitoring import effective_rank, mean_similarity
 from selfpatch.errors import InputError
 from selfpatch.probes.knn import knn_classify
+from selfpatch.results.file import read_results
 from selfpatch.results.scalars import read_scalars
+from tests.data.drawn_scenes import draw_scenes
 from tests.engine.tiny_pretraining import train
 
 
@@ -71,3 +74,38 @@ def test_an_image_without_a_class_is_named(images, tmp_path):
     hooks = evaluations(knn=(str(tmp_path / "flat"), str(images)))
     with pytest.raises(InputError, match=r"1\.png is in no class's folder"):
         train("demo_dino.py", images, tmp_path / "run", hooks=hooks)
+
+
+def test_probes_are_logged_and_their_results_kept(images, tmp_path):
+    scenes = draw_scenes(tmp_path / "scenes")
+    line = f"in-context --data {scenes} --classes 3 --size 64 --bank 60 --workers 0"
+    train("demo_selfpatch.py", images, tmp_path, hooks=evaluations(probes=[line], interval=2))
+    task = "scenes-in-context-64"
+    found = [line for line in read_scalars(tmp_path) if f"{task}/mIoU" in line]
+    assert [line["epoch"] for line in found] == [0, 2]
+    (kept,) = read_results([tmp_path / "probes" / f"{task}.json"]).values()
+    assert kept.metrics["mIoU"] == pytest.approx(found[-1][f"{task}/mIoU"])
+    assert kept.backbone["method"] == "dino+selfpatch"
+    assert not list(tmp_path.glob("probes/*.pth"))
+
+
+def test_a_probe_that_fails_says_why(images, tmp_path):
+    line = f"in-context --data {tmp_path / 'nothing'} --classes 3"
+    with pytest.raises(InputError, match=r"`selfpatch probe in-context .* said: error: .*nothing"):
+        train("demo_selfpatch.py", images, tmp_path, hooks=evaluations(probes=[line]))
+
+
+def test_a_wrong_line_ends_the_command_before_anything_is_trained(images, tmp_path, capsys):
+    given = [
+        "pretrain",
+        "demo_selfpatch",
+        "--data",
+        str(images),
+        "--work-dir",
+        str(tmp_path / "run"),
+    ]
+    with pytest.raises(SystemExit) as stopped:
+        main([*given, "--probe", "in-kontext --size 64"])
+    assert stopped.value.code == 2
+    assert "in-kontext" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
