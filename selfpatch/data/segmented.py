@@ -1,10 +1,10 @@
 """Folder of images and label maps -> images, each with the class of every pixel."""
 
 import os
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -15,74 +15,99 @@ from selfpatch.errors import InputError
 UNLABELLED = -1
 """The label of a pixel that does not count."""
 
+UNKNOWN = -2
+"""The label of a value that a map must not hold."""
+
 VOID = 255
 """The value of a map for what does not count."""
 
 ADE20K_CLASSES = 150
 
 
-class Pair(NamedTuple):
-    """Files of an image and of its label map."""
-
-    image: Path
-    labels: Path
-
-
-class SegmentedImages:
-    """Images with label maps.
+class SegmentedImages(ABC):
+    """Images, each with the class of every pixel: what probes read, whatever it is stored as.
 
     Args:
-        pairs: Their files.
-        num_classes: C.
-        first: The value in a map that stands for class 0; neither what is below it nor
-            :data:`VOID` counts.
+        files: Of the images.
+        class_names: The names of the classes, in their order.
     """
 
-    def __init__(self, pairs: list[Pair], num_classes: int, first: int = 0) -> None:
-        self.pairs, self.num_classes, self.first = pairs, num_classes, first
+    def __init__(self, files: list[Path], class_names: Sequence[str]) -> None:
+        self.files, self.class_names = files, tuple(class_names)
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        return len(self.files)
 
     @property
-    def files(self) -> list[Path]:
-        """The images' files."""
-        return [pair.image for pair in self.pairs]
+    def num_classes(self) -> int:
+        """C."""
+        return len(self.class_names)
 
     def names(self) -> list[str]:
         """Names of the images, without the folder that they have in common."""
-        root = os.path.commonpath([pair.image.parent for pair in self.pairs])
-        return [pair.image.relative_to(root).as_posix() for pair in self.pairs]
+        root = os.path.commonpath([file.parent for file in self.files])
+        return [file.relative_to(root).as_posix() for file in self.files]
 
     def image(self, index: int) -> Image.Image:
         """An image as RGB."""
-        return read_image(self.pairs[index].image)
+        return read_image(self.files[index])
+
+    @abstractmethod
+    def labels(self, index: int) -> np.ndarray:
+        """The class of each pixel of an image, or :data:`UNLABELLED`: int64 (H, W).
+
+        Raises:
+            InputError: What is stored does not fit the image or the classes.
+        """
+
+
+class LabelMaps(SegmentedImages):
+    """Images with maps whose values say which class a pixel has.
+
+    Args:
+        pairs: Files of the images, each with that of its map.
+        class_names: The names of the classes, in their order.
+        values: Value in a map -> class, or :data:`UNLABELLED`.
+        remedy: What to do about a value that is none of these.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[tuple[Path, Path]],
+        class_names: Sequence[str],
+        values: Mapping[int, int],
+        remedy: str,
+    ) -> None:
+        super().__init__([image for image, _ in pairs], class_names)
+        self.maps = [labels for _, labels in pairs]
+        self.table = np.full(max(values) + 2, UNKNOWN)
+        self.table[list(values)] = list(values.values())
+        self.remedy = remedy
 
     def labels(self, index: int) -> np.ndarray:
         """The class of each pixel, or :data:`UNLABELLED`: int64 (H, W).
 
         Raises:
-            InputError: It is no map of indices, its size is not its image's, or a class is beyond
-                the count.
+            InputError: It is no map of indices, its size is not its image's, or a value in it
+                stands for no class.
         """
-        path = self.pairs[index].labels
+        path = self.maps[index]
         content = path.read_bytes()
         stored = read_stored(BytesIO(content), str(path))
         if stored.mode not in ("L", "P", "1", "I", "I;16") or stored.format == "JPEG":
             kind = "a JPEG" if stored.format == "JPEG" else stored.mode
             raise InputError(f"{path} is {kind} and no map of class numbers; save it as one")
         values = samples(stored, content).astype(np.int64)
-        if (size := upright_size(self.pairs[index].image)) != stored.size:
+        if (size := upright_size(self.files[index])) != stored.size:
             raise InputError(
                 f"{path} is {stored.width}x{stored.height}, its image is {size[0]}x{size[1]};"
                 " fetch both from one source"
             )
-        labels = np.where(values == VOID, UNLABELLED, values - self.first)
-        labels = np.maximum(labels, UNLABELLED)
-        if labels.max(initial=UNLABELLED) >= self.num_classes:
+        labels = self.table[values.clip(-1, len(self.table) - 1)]  # its last entry is UNKNOWN
+        if (unknown := labels == UNKNOWN).any():
             raise InputError(
-                f"{path} holds the value {labels.max() + self.first}, beyond the"
-                f" {self.num_classes} classes; give the right --classes"
+                f"{path} holds the value {values[unknown].max()}, which is none of the"
+                f" {self.num_classes} classes; {self.remedy}"
             )
         return labels
 
@@ -94,7 +119,7 @@ def upright_size(path: Path) -> tuple[int, int]:
         return image.size[::-1] if turned else image.size
 
 
-def pairs_of(images: Path, maps: Path) -> list[Pair]:
+def pairs_of(images: Path, maps: Path) -> list[tuple[Path, Path]]:
     """Images and maps of the same name in two folders, subfolders included.
 
     Raises:
@@ -107,7 +132,7 @@ def pairs_of(images: Path, maps: Path) -> list[Pair]:
         raise InputError(
             f"{lacking} has no file for {alone[0]}{others(alone[1:])}; images and maps pair by name"
         )
-    return [Pair(found[name], labels[name]) for name in sorted(found)]
+    return [(found[name], labels[name]) for name in sorted(found)]
 
 
 def by_name(folder: Path) -> dict[str, Path]:
@@ -132,7 +157,8 @@ def others(names: Iterable[str]) -> str:
 def ade20k(root: Path, split: str) -> SegmentedImages:
     """The scene parsing challenge: 150 classes from value 1 on, 0 for all else."""
     pairs = pairs_of(root / "images" / split, root / "annotations" / split)
-    return SegmentedImages(pairs, ADE20K_CLASSES, first=1)
+    values = {0: UNLABELLED, **numbered(ADE20K_CLASSES, first=1), VOID: UNLABELLED}
+    return LabelMaps(pairs, [""] * ADE20K_CLASSES, values, "fetch ADEChallengeData2016")
 
 
 def folder(root: Path, split: str, num_classes: int) -> SegmentedImages:
@@ -143,4 +169,12 @@ def folder(root: Path, split: str, num_classes: int) -> SegmentedImages:
     """
     if num_classes > VOID:
         raise InputError(f"--classes {num_classes}: maps have {VOID} for what does not count")
-    return SegmentedImages(pairs_of(root / "images" / split, root / "labels" / split), num_classes)
+    pairs = pairs_of(root / "images" / split, root / "labels" / split)
+    values = {**numbered(num_classes), VOID: UNLABELLED}
+    names = [str(number) for number in range(num_classes)]
+    return LabelMaps(pairs, names, values, "give the right --classes")
+
+
+def numbered(count: int, first: int = 0) -> dict[int, int]:
+    """Values in a map from ``first`` on -> classes from 0 on."""
+    return {first + number: number for number in range(count)}
