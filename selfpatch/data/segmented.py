@@ -3,13 +3,14 @@
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image
 
-from selfpatch.data.images import list_images, read_image, read_stored, samples
+from selfpatch.data.images import list_images, read_image, read_stored, samples, size_of
 from selfpatch.errors import InputError
 
 UNLABELLED = -1
@@ -20,6 +21,9 @@ UNKNOWN = -2
 
 VOID = 255
 """The value of a map for what does not count."""
+
+SAMPLES = 48
+"""Label maps that are looked at of a set whose maps are all read soon after."""
 
 ADE20K_CLASSES = 150
 
@@ -53,12 +57,72 @@ class SegmentedImages(ABC):
         return read_image(self.files[index])
 
     @abstractmethod
+    def check_size(self, index: int) -> None:
+        """See that labels are as large as their image, from headers alone.
+
+        Raises:
+            InputError: They are not.
+        """
+
+    @abstractmethod
     def labels(self, index: int) -> np.ndarray:
         """The class of each pixel of an image, or :data:`UNLABELLED`: int64 (H, W).
 
         Raises:
             InputError: What is stored does not fit the image or the classes.
         """
+
+
+class Part(SegmentedImages):
+    """Some of the images of a data set.
+
+    Args:
+        whole: The data set.
+        numbers: Which of its images.
+    """
+
+    def __init__(self, whole: SegmentedImages, numbers: Sequence[int]) -> None:
+        super().__init__([whole.files[number] for number in numbers], whole.class_names)
+        self.whole, self.numbers = whole, list(numbers)
+
+    def names(self) -> list[str]:
+        """Names of the images, as in the whole."""
+        names = self.whole.names()
+        return [names[number] for number in self.numbers]
+
+    def check_size(self, index: int) -> None:
+        """See that labels are as large as their image."""
+        self.whole.check_size(self.numbers[index])
+
+    def labels(self, index: int) -> np.ndarray:
+        """The class of each pixel of an image, or :data:`UNLABELLED`: int64 (H, W)."""
+        return self.whole.labels(self.numbers[index])
+
+
+def checked(scenes: SegmentedImages, every: bool) -> SegmentedImages:
+    """The same images, after a look at the sizes of all and at the labels of some.
+
+    Args:
+        scenes: The images.
+        every: Look at all labels, not only at a sample.
+
+    Raises:
+        InputError: The first that is wrong.
+    """
+    numbers = range(len(scenes))
+    sample = np.linspace(0, len(scenes) - 1, min(len(scenes), SAMPLES)).astype(int).tolist()
+
+    def look(number: int) -> None:
+        scenes.labels(number)
+
+    with ThreadPoolExecutor() as pool:  # reading and decoding run side by side
+        for each in (
+            pool.map(scenes.check_size, numbers),
+            pool.map(look, numbers if every else sample),
+        ):
+            for _ in each:  # the first error ends it, and what has not begun
+                pass
+    return scenes
 
 
 class LabelMaps(SegmentedImages):
@@ -80,9 +144,19 @@ class LabelMaps(SegmentedImages):
     ) -> None:
         super().__init__([image for image, _ in pairs], class_names)
         self.maps = [labels for _, labels in pairs]
-        self.table = np.full(max(values) + 2, UNKNOWN)
+        self.table = np.full(max(256, max(values) + 2), UNKNOWN)
         self.table[list(values)] = list(values.values())
         self.remedy = remedy
+
+    def check_size(self, index: int) -> None:
+        """See that a map is as large as its image."""
+        path = self.maps[index]
+        (height, width), (own, other) = size_of(path), upright_size(self.files[index])
+        if (height, width) != (own, other):
+            raise InputError(
+                f"{path} is {width}x{height}, its image is {other}x{own};"
+                " fetch both from one source"
+            )
 
     def labels(self, index: int) -> np.ndarray:
         """The class of each pixel, or :data:`UNLABELLED`: int64 (H, W).
@@ -97,26 +171,27 @@ class LabelMaps(SegmentedImages):
         if stored.mode not in ("L", "P", "1", "I", "I;16") or stored.format == "JPEG":
             kind = "a JPEG" if stored.format == "JPEG" else stored.mode
             raise InputError(f"{path} is {kind} and no map of class numbers; save it as one")
-        values = samples(stored, content).astype(np.int64)
-        if (size := upright_size(self.files[index])) != stored.size:
+        values = samples(stored, content)
+        self.check_size(index)
+        if values.dtype != np.uint8:  # the table's last entry, which is also that of -1, is UNKNOWN
+            values = values.astype(np.int64).clip(-1, len(self.table) - 1)
+        labels = self.table[values]
+        if labels.min(initial=0) == UNKNOWN:
+            found = samples(stored, content)[labels == UNKNOWN].max()
             raise InputError(
-                f"{path} is {stored.width}x{stored.height}, its image is {size[0]}x{size[1]};"
-                " fetch both from one source"
-            )
-        labels = self.table[values.clip(-1, len(self.table) - 1)]  # its last entry is UNKNOWN
-        if (unknown := labels == UNKNOWN).any():
-            raise InputError(
-                f"{path} holds the value {values[unknown].max()}, which is none of the"
-                f" {self.num_classes} classes; {self.remedy}"
+                f"{path} holds the value {found}, which is none of the {self.num_classes} classes;"
+                f" {self.remedy}"
             )
         return labels
 
 
 def upright_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image as it is shown; its pixels are not decoded."""
+    """(height, width) of an image as it is shown; its pixels are not decoded."""
+    height, width = size_of(path)
     with Image.open(path) as image:
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
-        return image.size[::-1] if turned else image.size
+        # A PNG's own method would decode it, for a tag that may come behind its pixels.
+        turned = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1) >= 5
+    return (width, height) if turned else (height, width)
 
 
 def pairs_of(images: Path, maps: Path) -> list[tuple[Path, Path]]:
@@ -158,7 +233,8 @@ def ade20k(root: Path, split: str) -> SegmentedImages:
     """The scene parsing challenge: 150 classes from value 1 on, 0 for all else."""
     pairs = pairs_of(root / "images" / split, root / "annotations" / split)
     values = {0: UNLABELLED, **numbered(ADE20K_CLASSES, first=1), VOID: UNLABELLED}
-    return LabelMaps(pairs, [""] * ADE20K_CLASSES, values, "fetch ADEChallengeData2016")
+    names = [str(number) for number in range(1, ADE20K_CLASSES + 1)]
+    return LabelMaps(pairs, names, values, "fetch ADEChallengeData2016")
 
 
 def folder(root: Path, split: str, num_classes: int) -> SegmentedImages:
