@@ -159,10 +159,13 @@ def listed(path: Path, what: str = "images") -> set[str]:
         InputError: There is no list, or nothing in it.
     """
     if not path.is_file():
-        raise InputError(f"{path} does not exist; it lists the {what} of its split, one to a line")
+        raise InputError(
+            f"{path} does not exist; give the folder that has it, or write the {what} of the split"
+            " into it, one to a line"
+        )
     names = {line.strip() for line in path.read_text().splitlines()} - {""}
     if not names:
-        raise InputError(f"{path} lists nothing; write the {what} of its split into it")
+        raise InputError(f"{path} lists nothing; write the {what} of the split into it")
     return names
 
 
@@ -172,6 +175,8 @@ def there(pairs: Iterable[tuple[Path, Path]], reason: str) -> None:
     Raises:
         InputError: One does not; ``reason`` is why it should.
     """
-    for path in (path for pair in pairs for path in pair):
-        if not path.is_file():
-            raise InputError(f"{path} does not exist, but {reason}; unpack the data set again")
+    if missing := [path for pair in pairs for path in pair if not path.is_file()]:
+        more = f" (and {len(missing) - 1:,} more)" * (len(missing) > 1)
+        raise InputError(
+            f"{missing[0]}{more} does not exist, but {reason}; unpack the data set again"
+        )

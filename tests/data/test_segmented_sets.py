@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 from torchvision.datasets import Cityscapes, VOCSegmentation
 
-from selfpatch.data.coco_classes import COARSE_STUFF, COARSE_THINGS, stuff_names, thing_names
+from selfpatch.data.coco_classes import COARSE_STUFF, COARSE_THINGS
 from selfpatch.data.segmented_sets import (
     CITYSCAPES_CLASSES,
     VOC_CLASSES,
@@ -22,43 +22,12 @@ from selfpatch.data.segmented_sets import (
     voc,
 )
 from selfpatch.errors import InputError
-
-PALETTE = [value for number in range(256) for value in (number, 255 - number, number // 2)]
-
-
-def save(path: Path, values: np.ndarray, palette: bool = False) -> None:
-    """Save a map, and as ``path`` may be an image's, its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = Image.fromarray(values.astype(np.uint8))
-    if palette:
-        image.putpalette(PALETTE)
-    image.save(path)
-
-
-def blank(path: Path, height: int = 5, width: int = 6) -> None:
-    save(path, np.zeros((height, width, 3)))
-
-
-def row(*values: int) -> np.ndarray:
-    """A map of 5 equal rows."""
-    return np.tile(np.array(values), (5, 1))
+from tests.data.drawn_sets import draw_cityscapes, draw_coco_stuff, draw_davis, draw_voc, save
 
 
 @pytest.fixture
 def voc_folder(tmp_path):
-    """Two original training images, one that was labelled later, and one to validate on."""
-    root = tmp_path / "VOCdevkit/VOC2012"
-    for name in ("2007_1", "2007_2", "2008_1", "2007_9"):
-        blank(root / f"JPEGImages/{name}.jpg")
-    for name in ("2007_1", "2007_2", "2007_9"):
-        save(root / f"SegmentationClass/{name}.png", row(0, 255, 20, 1, 15, 7), palette=True)
-    for name in ("2007_1", "2008_1"):
-        save(root / f"SegmentationClassAug/{name}.png", row(0, 0, 20, 20, 15, 7))
-    lists = root / "ImageSets/Segmentation"
-    lists.mkdir(parents=True)
-    (lists / "train.txt").write_text("2007_1\n2007_2\n")
-    (lists / "val.txt").write_text("2007_9\n")
-    return root
+    return draw_voc(tmp_path / "VOCdevkit/VOC2012")
 
 
 def test_voc_is_what_torchvision_and_mmseg_read(voc_folder):
@@ -89,7 +58,7 @@ def test_the_further_images_of_voc_have_the_further_maps_and_the_first_ones_thei
     ("spoil", "sentence"),
     [
         (lambda root: (root / "ImageSets/Segmentation/train.txt").unlink(),
-         "train.txt does not exist; it lists the images"),
+         "train.txt does not exist; give the folder"),
         (lambda root: (root / "ImageSets/Segmentation/train.txt").write_text("\n \n"),
          "train.txt lists nothing"),
         (lambda root: (root / "JPEGImages/2007_2.jpg").unlink(),
@@ -120,14 +89,7 @@ def test_a_map_that_is_none_of_vocs_is_named(values, sentence, voc_folder):
 
 @pytest.fixture
 def city_folder(tmp_path):
-    """One image of a training city, and one of a validation city, with all 34 ids."""
-    ids = np.arange(35).reshape(5, 7)
-    ids[ids == 34] = 255
-    for part, city in (("train", "aachen"), ("val", "lindau")):
-        name = f"{part}/{city}/{city}_000000_000019"
-        blank(tmp_path / f"leftImg8bit/{name}_leftImg8bit.png", 5, 7)
-        save(tmp_path / f"gtFine/{name}_gtFine_labelIds.png", ids)
-    return tmp_path
+    return draw_cityscapes(tmp_path)
 
 
 def test_cityscapes_ids_become_the_classes_that_torchvision_and_mmseg_name(city_folder):
@@ -157,15 +119,7 @@ def test_cityscapes_train_ids_are_the_same_labels(city_folder):
 
 @pytest.fixture
 def stuff_folder(tmp_path):
-    """An image of each split, whose map holds every value that COCO-Stuff's maps hold."""
-    values = [number - 1 for number in thing_names() | stuff_names()] + [255] * 4
-    for part in ("train2017", "val2017"):
-        blank(tmp_path / f"{part}/000000000009.jpg", 5, 35)
-        save(
-            tmp_path / f"stuffthingmaps_trainval2017/{part}/000000000009.png",
-            np.array(values).reshape(5, 35),
-        )
-    return tmp_path
+    return draw_coco_stuff(tmp_path)
 
 
 def test_coco_stuff_has_mmsegs_171_classes(stuff_folder):
@@ -205,19 +159,7 @@ def test_a_value_that_no_category_of_coco_has_is_named(stuff_folder):
 
 @pytest.fixture
 def davis_folder(tmp_path):
-    """Two sequences to learn from, one to test on; masks of two objects, and void."""
-    for sequence in ("bear", "bike", "dog"):
-        for frame in ("00000", "00001"):
-            blank(tmp_path / f"JPEGImages/480p/{sequence}/{frame}.jpg")
-            save(
-                tmp_path / f"Annotations/480p/{sequence}/{frame}.png",
-                row(0, 1, 2, 255, 254, 0),
-                palette=True,
-            )
-    (tmp_path / "ImageSets/2017").mkdir(parents=True)
-    (tmp_path / "ImageSets/2017/train.txt").write_text("bike\nbear\n")
-    (tmp_path / "ImageSets/2017/val.txt").write_text("dog\n")
-    return tmp_path
+    return draw_davis(tmp_path)
 
 
 def test_every_object_of_davis_is_the_foreground(davis_folder):
@@ -234,7 +176,7 @@ def test_every_object_of_davis_is_the_foreground(davis_folder):
 
 def test_davis_needs_a_list_of_sequences_to_learn_from(davis_folder):
     (davis_folder / "ImageSets/2017/train.txt").unlink()
-    with pytest.raises(InputError, match=r"train.txt does not exist; it lists the sequences"):
+    with pytest.raises(InputError, match=r"train.txt does not exist; .* write the sequences"):
         davis(davis_folder, "training")
     (davis_folder / "ImageSets/2017/train.txt").write_text("cat\n")
     with pytest.raises(InputError, match=r"train.txt lists cat, but .*cat holds no frame"):
