@@ -108,7 +108,7 @@ def coco_stuff(root: Path, split: str, num_classes: int = 15) -> SegmentedImages
         root: Its folder.
         split: Which images.
         num_classes: 15: the coarse kinds of stuff, things do not count (Leopart, NeCo). 27: coarse
-            things and stuff (PiCIE, STEGO). 171: all of both (mmsegmentation's
+            things and stuff. 171: all of both (mmsegmentation's
             ``COCOStuffDataset``).
 
     Raises:

@@ -74,7 +74,7 @@ def data_of(args: argparse.Namespace) -> tuple["SegmentedImages", "SegmentedImag
 def drawn(training: "SegmentedImages", parts: int, seed: int) -> "SegmentedImages":
     """One of ``parts`` parts of the images; a smaller one of the same seed lies in a larger one.
 
-    After Balažević et al. (2023), who learn from 1/128, 1/64 and 1/8 of them.
+    The data-efficient protocol of Balažević et al. (2023) learns from 1/128, 1/64 and 1/8 of them.
     """
     import numpy as np
 
