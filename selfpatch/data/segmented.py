@@ -213,7 +213,7 @@ def pairs_of(images: Path, maps: Path) -> list[tuple[Path, Path]]:
 def by_name(folder: Path) -> dict[str, Path]:
     """Path below a folder, without its ending -> that file."""
     if not folder.is_dir():
-        raise InputError(f"the folder {folder} does not exist; see docs/probes/data.md for the layout")
+        raise InputError(f"the folder {folder} does not exist; docs/probes/data.md has the layout")
     files: dict[str, Path] = {}
     for path in map(Path, map(os.fsdecode, list_images(folder))):
         name = path.relative_to(folder).with_suffix("").as_posix()

@@ -72,9 +72,8 @@ def test_every_validation_map_is_looked_at_before_anything_is_computed(scenes, c
     arguments = ["--weights", "none", "--data", str(scenes), "--classes", "3"]
     with pytest.raises(SystemExit):
         main(["probe", "in-context", *arguments])
-    assert capsys.readouterr().err.splitlines()[-1].startswith(
-        f"error: {scenes}/labels/validation/04.png holds the value 9"
-    )
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: {scenes}/labels/validation/04.png holds the value 9")
 
 
 def test_all_sizes_are_looked_at_and_a_sample_of_maps(scenes):
