@@ -16,6 +16,9 @@ CHECKS = {
     "imagenet": "selfpatch.check.imagenet.check_imagenet",
     "coco": "selfpatch.check.coco.check_coco",
     "ade20k": "selfpatch.check.ade20k.check_ade20k",
+    "voc": "selfpatch.check.segmented.check_voc",
+    "cityscapes": "selfpatch.check.segmented.check_cityscapes",
+    "coco-stuff": "selfpatch.check.segmented.check_coco_stuff",
     "davis": "davis_eval.check.check_davis",
 }
 """Data set -> its check, imported when it is called."""

@@ -40,7 +40,7 @@ def test_a_map_of_a_folder_counts_from_zero(scenes):
 
 
 def test_a_class_beyond_the_count_is_named(scenes):
-    with pytest.raises(InputError, match=r"0.png holds the value 3, beyond the 3 classes"):
+    with pytest.raises(InputError, match=r"0.png holds the value 3, which is none of the 3"):
         folder(scenes, "training", 3).labels(0)
 
 
@@ -89,7 +89,10 @@ def test_images_in_subfolders_pair_by_their_paths(scenes):
             )
     images = folder(scenes, "training", 4)
     assert images.names() == ["0.jpg", "1.jpg", "2.jpg", "a/0.jpg", "b/0.jpg"]
-    assert all(pair.image.parent.name == pair.labels.parent.name for pair in images.pairs)
+    assert all(
+        image.parent.name == labels.parent.name
+        for image, labels in zip(images.files, images.maps, strict=True)
+    )
     shutil.copy(scenes / "images/training/0.jpg", scenes / "images/training/0.jpeg")
     with pytest.raises(InputError, match="have one name; leave one of them"):
         folder(scenes, "training", 4)
@@ -111,3 +114,25 @@ def test_a_map_that_is_a_jpeg_is_refused(scenes):
 def test_as_many_classes_as_leave_no_void_are_refused(scenes):
     with pytest.raises(InputError, match="--classes 256: maps have 255"):
         folder(scenes, "training", 256)
+
+
+@pytest.mark.parametrize("value", [256, 300, 65535])
+def test_a_value_of_16_bits_is_no_class_of_8(value, scenes):
+    deep = np.zeros((6, 8), np.uint16)
+    Image.fromarray(deep + 2).save(scenes / "labels/training/0.png")
+    assert folder(scenes, "training", 4).labels(0).tolist() == (deep + 2).tolist()
+    deep[0, 0] = value
+    Image.fromarray(deep).save(scenes / "labels/training/0.png")
+    with pytest.raises(InputError, match=f"0.png holds the value {value}, which is none"):
+        folder(scenes, "training", 4).labels(0)
+
+
+def test_a_signed_value_is_no_class(scenes):
+    signed = np.zeros((6, 8), np.int32)
+    signed[0, 0] = -1
+    for path in (scenes / "labels/training").iterdir():
+        path.unlink()
+    for number in range(3):
+        Image.fromarray(signed).save(scenes / f"labels/training/{number}.tif")
+    with pytest.raises(InputError, match=r"0.tif holds the value -1, which is none"):
+        folder(scenes, "training", 4).labels(0)
