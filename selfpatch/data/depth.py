@@ -1,6 +1,6 @@
-"""NYU Depth v2's folder -> images with the depth of their pixels.
+"""NYU Depth v2's folder -> images with the depth of each pixel in millimetres.
 
-Two layouts are read, both of 16-bit PNGs in millimetres:
+Two layouts are read, both with depth maps of 16-bit PNGs:
 
 - BTS' (Lee et al., 2019), as AdaBins, DINOv2 and DINOv3 read it: ``nyu_train.txt`` and
   ``nyu_test.txt`` list an image, its depth map and a focal length per line.
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from selfpatch.data.images import read_image, read_stored, samples
-from selfpatch.data.segmented import Pair, pairs_of, upright_size
+from selfpatch.data.segmented import UNLABELLED, Pair, pairs_of, upright_size
 from selfpatch.errors import InputError
 
 NEAREST, FARTHEST = 1e-3, 10.0
@@ -52,8 +52,8 @@ class DepthImages:
         """An image as RGB."""
         return read_image(self.pairs[number].image)
 
-    def depth(self, number: int) -> np.ndarray:
-        """Metres at each pixel, 0 where they do not count: fp32 (H, W).
+    def labels(self, number: int) -> np.ndarray:
+        """Millimetres at each pixel, :data:`UNLABELLED` where it does not count: int64 (H, W).
 
         What counts lies between :data:`NEAREST` and :data:`FARTHEST` and within :data:`CROP`, which
         other sizes have in proportion.
@@ -74,11 +74,11 @@ class DepthImages:
                 f"{path} is {stored.width}x{stored.height}, its image is {size[0]}x{size[1]};"
                 " fetch both from one source"
             )
-        metres = samples(stored, content).astype(np.float32) / 1000
-        counted = np.zeros(metres.shape, dtype=bool)
-        counted[crop(*metres.shape)] = True
-        counted &= (metres > NEAREST) & (metres < FARTHEST)
-        return np.where(counted, metres, np.float32(0))
+        values = samples(stored, content).astype(np.int64)
+        counted = np.zeros(values.shape, dtype=bool)
+        counted[crop(*values.shape)] = True
+        counted &= (values > 1000 * NEAREST) & (values < 1000 * FARTHEST)
+        return np.where(counted, values, UNLABELLED)
 
 
 def crop(height: int, width: int) -> tuple[slice, slice]:

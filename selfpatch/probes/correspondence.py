@@ -18,7 +18,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from selfpatch.data.spair import Correspondence, SpairPairs
 from selfpatch.models.distributed import own_share, rank, sum_over_processes
 from selfpatch.probes.features import PatchFeatures
-from selfpatch.probes.linear import at_pixels, neighbours
+from selfpatch.probes.pixels import at_pixels, neighbours
 
 ALPHA = 0.1
 """How far from the truth a keypoint still is right, as a share of the longer side of the box."""
