@@ -17,6 +17,8 @@ CHECKS = {
     "coco": "selfpatch.check.coco.check_coco",
     "ade20k": "selfpatch.check.ade20k.check_ade20k",
     "davis": "davis_eval.check.check_davis",
+    "spair": "selfpatch.check.spair.check_spair",
+    "nyu": "selfpatch.check.nyu.check_nyu",
 }
 """Data set -> its check, imported when it is called."""
 
