@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torchvision.transforms.v2.functional import to_pil_image
 
-from selfpatch.backbones.file import save_backbone
 from selfpatch.backbones.loading import random_backbone
 from selfpatch.cli import main
 from selfpatch.data.spair import Correspondence, SpairPairs
@@ -24,6 +23,7 @@ from selfpatch.probes.correspondence import (
 from selfpatch.probes.features import PatchFeatures
 from tests.data.drawn_images import photograph
 from tests.data.drawn_pairs import warped, write_pair
+from tests.programs import processes_of
 
 GRID, WIDTH = 6, 5
 
@@ -133,9 +133,7 @@ def test_all_is_what_dift_does_naively(root):
         assert count == correct
 
 
-def test_the_command_says_both_kinds_and_every_category(root, tmp_path, capsys):
-    backbone = tmp_path / "random.safetensors"
-    save_backbone(backbone, *random_backbone("vit_tiny", seed=0))
+def test_the_command_says_both_kinds_and_every_category(root, backbone, tmp_path, capsys):
     out = tmp_path / "result.json"
     main(["probe", "correspondence", "--weights", str(backbone), "--spair", str(root), "--json",
           "--size", "96", "--workers", "0", "--device", "cpu", "--out", str(out)])  # fmt: skip
@@ -159,3 +157,13 @@ def test_a_real_photo_and_its_warp(real_data, tmp_path):
     write_pair(tmp_path, 1, "photo", ("photo", image, points), warped(image, points, matrix))
     spair = SpairPairs(tmp_path, "test")
     assert correspondences(Counted(128), spair)[0] > 0
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_does(root, backbone, programs):
+    line = ["-m", "selfpatch", "probe", "correspondence", "--weights", str(backbone), "--json",
+            "--spair", str(root), "--size", "96", "--workers", "0"]  # fmt: skip
+    (alone,) = processes_of(programs, 1, line)
+    first, other = processes_of(programs, 2, [*line, "--launcher", "pytorch"])
+    assert (other.returncode, other.stdout) == (0, "")
+    assert {**json.loads(first.stdout), "seconds": 0} == {**json.loads(alone.stdout), "seconds": 0}

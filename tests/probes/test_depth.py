@@ -8,8 +8,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from selfpatch.backbones.file import save_backbone
-from selfpatch.backbones.loading import random_backbone
 from selfpatch.cli import main
 from selfpatch.data.depth import nyu
 from selfpatch.probes.depth import (
@@ -27,6 +25,7 @@ from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.in_context import read_out
 from selfpatch.probes.linear import Step, Training
 from tests.data.drawn_depths import draw_depths
+from tests.programs import processes_of
 
 
 class Colours(PatchFeatures):
@@ -169,9 +168,7 @@ def test_the_depth_is_the_mean_of_the_neighbours_weighted_by_similarity(root):
 
 
 @pytest.mark.parametrize("readout", ["linear", "in-context"])
-def test_the_command_writes_a_result(root, tmp_path, capsys, readout):
-    backbone = tmp_path / "random.safetensors"
-    save_backbone(backbone, *random_backbone("vit_tiny", seed=0))
+def test_the_command_writes_a_result(root, backbone, tmp_path, capsys, readout):
     out = tmp_path / "result.json"
     main(["probe", "depth", "--weights", str(backbone), "--nyu", str(root), "--readout", readout,
           "--size", "64", "--steps", "2", "--bank", "60", "--workers", "0", "--device", "cpu",
@@ -182,3 +179,18 @@ def test_the_command_writes_a_result(root, tmp_path, capsys, readout):
     assert set(result["metrics"]) == {"RMSE-m", "delta1", "AbsRel"}
     assert result["dataset"]["count"] == 3
     assert result["settings"]["training images"] == 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("readout", ["linear", "in-context"])
+def test_two_processes_measure_what_one_does(root, backbone, programs, readout):
+    line = ["-m", "selfpatch", "probe", "depth", "--weights", str(backbone), "--nyu", str(root),
+            "--readout", readout, "--size", "64", "--steps", "6", "--bank", "120",
+            "--workers", "0", "--json"]  # fmt: skip
+    (alone,) = processes_of(programs, 1, line)
+    first, other = processes_of(programs, 2, [*line, "--launcher", "pytorch"])
+    assert (other.returncode, other.stdout) == (0, "")
+    one, two = json.loads(alone.stdout), json.loads(first.stdout)
+    assert one.get("lr") == two.get("lr")
+    for name in ("RMSE-m", "delta1", "AbsRel"):
+        assert two[name] == pytest.approx(one[name], rel=1e-4)
