@@ -20,6 +20,8 @@ CHECKS = {
     "cityscapes": "selfpatch.check.segmented.check_cityscapes",
     "coco-stuff": "selfpatch.check.segmented.check_coco_stuff",
     "davis": "davis_eval.check.check_davis",
+    "spair": "selfpatch.check.spair.check_spair",
+    "nyu": "selfpatch.check.nyu.check_nyu",
 }
 """Data set -> its check, imported when it is called."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PROBES = {
     "in-context": "segment images by the labels of the most similar patches of others",
     "linear": "segment images by a linear classifier of their patches",
+    "correspondence": "find keypoints of one image in another by the most similar features",
+    "depth": "tell how far pixels are, linearly or by the most similar patches",
 }
 """Probe -> what it does. Its module, of that name in :mod:`selfpatch.commands.probes`, has a help,
 ``add_arguments`` and ``measure``."""

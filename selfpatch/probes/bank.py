@@ -1,6 +1,7 @@
 """Images with label maps -> a bank of their patches."""
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from selfpatch.data.segmented import SegmentedImages
 from selfpatch.errors import InputError
 from selfpatch.models.distributed import is_distributed, own_share
-from selfpatch.probes.features import PatchFeatures
+from selfpatch.probes.features import LabelledPixels, PatchFeatures
 from selfpatch.probes.in_context import (
     PART,
     Bank,
@@ -35,10 +36,27 @@ def squeezed_labels(labels: np.ndarray, size: int) -> Tensor:
     return nearest_ones[0, 0].long()
 
 
-@torch.no_grad()
 def build_bank(
     features: PatchFeatures,
     scenes: SegmentedImages,
+    size: int,
+    seed: int = 0,
+    batch: int = 16,
+    workers: int = 0,
+) -> Bank:
+    """A bank of patches with the shares of classes in them, see :func:`bank_of`."""
+
+    def shares(labels: Tensor) -> Tensor:
+        return shares_of(labels[None], features.patch_size, scenes.num_classes)[0]
+
+    return bank_of(features, scenes, shares, size, seed, batch, workers)
+
+
+@torch.no_grad()
+def bank_of(
+    features: PatchFeatures,
+    images: LabelledPixels,
+    shares_in: Callable[[Tensor], Tensor],
     size: int,
     seed: int = 0,
     batch: int = 16,
@@ -53,7 +71,8 @@ def build_bank(
 
     Args:
         features: The trunk; where it gives half precision, so does the bank.
-        scenes: Training images.
+        images: Training images.
+        shares_in: Labels of an image's square -> the shares (N, C) of its patches.
         size: Patches of the whole bank.
         seed: Of the draws, which depend on it and on the number of the image alone.
         batch: Images per forward pass.
@@ -63,22 +82,22 @@ def build_bank(
         InputError: The bank would hold less than one patch of each image, or does not fit into
             memory, or nothing is labelled.
     """
-    each = min(size // len(scenes), features.grid**2)
+    each = min(size // len(images.files), features.grid**2)
     if each == 0:
         raise InputError(
-            f"a bank of {size} patches holds none of most of the {len(scenes)} images;"
-            f" give --bank {len(scenes)} or more"
+            f"a bank of {size} patches holds none of most of the {len(images.files)} images;"
+            f" give --bank {len(images.files)} or more"
         )
-    rows = each * len(scenes)
-    check_memory(features, rows, len(scenes))
+    rows = each * len(images.files)
+    check_memory(features, rows, len(images.files))
     # Made at once: a bank that is put together from parts needs their memory, too.
     dtype = torch.float16 if features.half else torch.float32
     vectors = torch.zeros(rows, features.width, dtype=dtype, device=features.device)
     shares: dict[int, Shares] = {}
-    own = own_share(range(len(scenes)))
-    for number, found in features.batches(scenes, own, batch, workers, "bank"):
-        labels = squeezed_labels(scenes.labels(number), features.size)
-        of_image = shares_of(labels[None], features.patch_size, scenes.num_classes)[0]
+    own = own_share(range(len(images.files)))
+    for number, found in features.batches(images, own, batch, workers, "bank"):
+        labels = squeezed_labels(images.labels(number), features.size)
+        of_image = shares_in(labels)
         kept = sample(of_image, each, np.random.default_rng((seed, number)))
         chosen = F.normalize(found[kept.to(found.device)], dim=-1)
         vectors[number * each : (number + 1) * each] = chosen

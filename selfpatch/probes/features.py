@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -30,6 +31,13 @@ class Images(Protocol):
 
     def image(self, number: int, /) -> Image.Image:
         """An image as RGB."""
+
+
+class LabelledPixels(Images, Protocol):
+    """Images each of whose pixels has a label: a class, or a depth in millimetres."""
+
+    def labels(self, number: int, /) -> np.ndarray:
+        """The label of each pixel, below 0 where there is none: int64 (H, W)."""
 
 
 class Squares(Dataset[Tensor]):

@@ -6,9 +6,9 @@ can change places, training interpolates the features of a few random pixels ins
 never have to be shrunk.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from selfpatch.models.distributed import (
     world_size,
 )
 from selfpatch.probes.confusion import confusion, segmentation_metrics
-from selfpatch.probes.features import PatchFeatures
+from selfpatch.probes.features import Images, LabelledPixels, PatchFeatures
+from selfpatch.probes.pixels import at_pixels
 from selfpatch.probes.segment import enlarged
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
@@ -88,48 +89,16 @@ class Classifiers(torch.nn.Module):
 
 
 def statistics(
-    features: PatchFeatures, scenes: SegmentedImages, numbers: list[int], batch: int, workers: int
+    features: PatchFeatures, images: Images, numbers: list[int], batch: int, workers: int
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of all patches of these images: (D,) each."""
     sums = torch.zeros(2, features.width, dtype=torch.float64, device=features.device)
     own_numbers = own_share(numbers)
-    for _, found in features.batches(scenes, own_numbers, batch, workers, "statistics"):
+    for _, found in features.batches(images, own_numbers, batch, workers, "statistics"):
         own = found.double()
         sums += torch.stack([own.sum(0), own.square().sum(0)])
     mean, square = sum_over_processes(sums) / (len(numbers) * features.grid**2)
     return mean.float(), (square - mean**2).clamp(min=0).sqrt().float()
-
-
-def at_pixels(
-    features: Tensor, grid: int, rows: Tensor, columns: Tensor, size: tuple[int, int]
-) -> Tensor:
-    """Features of an image's patches, interpolated bilinearly at pixels.
-
-    Args:
-        features: (N, D), of a square grid.
-        grid: Patches to a side.
-        rows: int64 (P,), pixels of a map of size ``size``.
-        columns: Likewise.
-        size: Height and width of the map that the grid is enlarged to.
-
-    Returns:
-        (P, D), as ``F.interpolate(mode="bilinear")`` gives them.
-    """
-    found = features.new_zeros(len(rows), features.shape[1])
-    (top, bottom, down), (left, right, across) = (
-        neighbours(at, side, grid) for at, side in ((rows, size[0]), (columns, size[1]))
-    )
-    for row, by_row in ((top, 1 - down), (bottom, down)):
-        for column, by_column in ((left, 1 - across), (right, across)):
-            found = found + (by_row * by_column)[:, None] * features[row * grid + column]
-    return found
-
-
-def neighbours(places: Tensor, side: int, grid: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Pixels along a side -> the patches before and after each, and how far it is on its way."""
-    position = ((places + 0.5) * (grid / side) - 0.5).clamp(min=0)
-    before = position.long().clamp(max=grid - 1)
-    return before, (before + 1).clamp(max=grid - 1), position - before
 
 
 def split_off(count: int, share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -150,7 +119,7 @@ class Drawn(Dataset[tuple[Tensor, ...]]):
 
     Args:
         items: What features are read from, by the number of the image.
-        scenes: The images.
+        images: The images.
         order: Numbers of the images.
         count: Pixels of each.
         seed: Of the draws, which depend on it and on the place in the order alone.
@@ -159,21 +128,21 @@ class Drawn(Dataset[tuple[Tensor, ...]]):
     def __init__(
         self,
         items: Dataset[Tensor],
-        scenes: SegmentedImages,
+        images: LabelledPixels,
         order: Sequence[int],
         count: int,
         seed: int,
     ) -> None:
-        self.items, self.scenes, self.order = items, scenes, order
+        self.items, self.images, self.order = items, images, order
         self.count, self.seed = count, seed
 
     def __getitem__(self, place: int) -> tuple[Tensor, ...]:
-        """The item; height and width of the map; rows, columns and classes of pixels, (P,) each.
+        """The item; height and width of the map; rows, columns and labels of pixels, (P,) each.
 
-        All classes are :data:`UNLABELLED` where no pixel is labelled.
+        All labels are :data:`UNLABELLED` where no pixel is labelled.
         """
         number = self.order[place]
-        labels = self.scenes.labels(number)
+        labels = self.images.labels(number)
         labelled = np.flatnonzero(labels >= 0)
         drawn = np.random.default_rng((self.seed, place)).integers(
             0, max(len(labelled), 1), self.count
@@ -182,6 +151,44 @@ class Drawn(Dataset[tuple[Tensor, ...]]):
         rows, columns = np.unravel_index(pixels, labels.shape)
         parts = (np.array(labels.shape), rows, columns, labels.flat[pixels])
         return self.items[number], *map(torch.from_numpy, parts)
+
+
+class Step(NamedTuple):
+    """What an optimiser step, or this process' part of it, is trained on: B images, P pixels each.
+
+    Attributes:
+        found: Features (B, N, D).
+        sizes: Height and width of each map.
+        rows: int64 (B, P).
+        columns: int64 (B, P).
+        labels: int64 (B, P), all of an image :data:`UNLABELLED` where none of its pixels has one.
+    """
+
+    found: Tensor
+    sizes: list[tuple[int, int]]
+    rows: Tensor
+    columns: Tensor
+    labels: Tensor
+
+
+Losses = Callable[[torch.nn.Module, int, Step], tuple[Tensor, Tensor]]
+"""Model, patches to a side and step -> each classifier's losses summed (R,), and their number."""
+
+
+def classification(model: torch.nn.Module, grid: int, step: Step) -> tuple[Tensor, Tensor]:
+    """Cross entropies of the labelled pixels, whose features are interpolated."""
+    points = [
+        at_pixels(found, grid, row, column, size)
+        for found, size, row, column in zip(
+            step.found, step.sizes, step.rows, step.columns, strict=True
+        )
+    ]
+    target = step.labels.flatten()
+    losses = [
+        F.cross_entropy(logits, target, ignore_index=UNLABELLED, reduction="sum")
+        for logits in model(torch.cat(points))
+    ]
+    return torch.stack(losses), (target != UNLABELLED).sum()
 
 
 def train(
@@ -193,12 +200,25 @@ def train(
     Raises:
         InputError: There are more processes than images in a step.
     """
+    mean, std = statistics(features, scenes, numbers, batch, workers)
+    model = Classifiers(mean, std, len(how.rates), scenes.num_classes).to(features.device)
+    fit(model, classification, features, scenes, numbers, how, workers)
+    return model
+
+
+def fit(
+    model: Classifiers, losses: Losses, features: PatchFeatures, images: LabelledPixels,
+    numbers: list[int], how: Training, workers: int = 0,
+) -> None:  # fmt: skip
+    """Train classifiers, each at its own rate, on random pixels of these images.
+
+    Raises:
+        InputError: There are more processes than images in a step.
+    """
     if world_size() > how.images:
         raise InputError(
             f"{world_size()} processes cannot share the {how.images} images of a step; start fewer"
         )
-    mean, std = statistics(features, scenes, numbers, batch, workers)
-    model = Classifiers(mean, std, len(how.rates), scenes.num_classes).to(features.device)
     groups = [
         {"params": layer.parameters(), "lr": rate}
         for layer, rate in zip(model.layers, how.rates, strict=True)
@@ -212,7 +232,7 @@ def train(
         for _ in range(how.steps)
     ]
     drawn = Drawn(
-        features.items(scenes), scenes, np.concatenate(order).tolist(), how.pixels, how.seed
+        features.items(images), images, np.concatenate(order).tolist(), how.pixels, how.seed
     )
     steps = [
         list(own_share(range(first, first + how.images)))
@@ -220,28 +240,16 @@ def train(
     ]
     loader: DataLoader[Any] = DataLoader(drawn, batch_sampler=steps, num_workers=workers)
     quiet = None if rank() == 0 else True
-    for items, sizes, rows, columns, classes in tqdm(
-        loader, "training", unit="step", disable=quiet
-    ):
-        points = [
-            at_pixels(found, features.grid, row, column, (height, width))
-            for found, (height, width), row, column in zip(
-                features.read(items), sizes.tolist(), rows.to(features.device),
-                columns.to(features.device), strict=True,
-            )
-        ]  # fmt: skip
-        target = classes.flatten().to(features.device)
-        count = sum_over_processes((target != UNLABELLED).sum()).clamp(min=1)
-        losses = [
-            F.cross_entropy(logits, target, ignore_index=UNLABELLED, reduction="sum")
-            for logits in spread(torch.cat(points))
-        ]
+    for items, sizes, *pixels in tqdm(loader, "training", unit="step", disable=quiet):
+        step = Step(
+            features.read(items), sizes.tolist(), *(part.to(features.device) for part in pixels)
+        )
+        sums, count = losses(spread, features.grid, step)
         optimizer.zero_grad()
-        # Processes average their gradients; the mean is over the pixels of all.
-        (torch.stack(losses).sum() * world_size() / count).backward()
+        # Processes average their gradients; the mean is over the losses of all.
+        (sums.sum() * world_size() / sum_over_processes(count).clamp(min=1)).backward()
         optimizer.step()
         schedule.step()
-    return model
 
 
 @torch.no_grad()

@@ -11,12 +11,12 @@ from selfpatch.errors import InputError
 from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.linear import (
     Training,
-    at_pixels,
     linear_segmentation,
     split_off,
     statistics,
     train,
 )
+from selfpatch.probes.pixels import at_pixels
 
 
 class Colours(PatchFeatures):
