@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PROBES = {
     "in-context": "segment images by the labels of the most similar patches of others",
     "linear": "segment images by a linear classifier of their patches",
+    "knn": "classify images by their nearest neighbours",
+    "classification": "classify images by a linear classifier",
+    "retrieval": "find images of the same landmark, or of the same class",
 }
 """Probe -> what it does. Its module, of that name in :mod:`selfpatch.commands.probes`, has a help,
 ``add_arguments`` and ``measure``."""
