@@ -54,7 +54,7 @@ def test_lists_of_one_option_add_up_and_a_name_given_twice_is_refused(monkeypatc
 @pytest.mark.parametrize("option", ["--temperature=0", "--workers=-1", "--k=0", "--size=x"])
 def test_numbers_that_mean_nothing_are_refused(option):
     with pytest.raises(InputError, match=f"argument {option.partition('=')[0]}: .*--help"):
-        parsed(["knn", "--weights", "w", "--train", "t", "--val", "v", option])
+        parsed(["probe", "knn", "--weights", "w", "--train", "t", "--val", "v", option])
 
 
 @pytest.mark.parametrize("name", WORK)
@@ -66,9 +66,9 @@ def test_each_command_of_davis_has_its_example(name, capsys):
 
 def test_defaults_that_are_values_are_shown(capsys):
     with pytest.raises(SystemExit):
-        main(["knn", "--help"])
+        main(["probe", "knn", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    assert "votes per image (default: 20)" in shown
+    assert "of the votes (default: 0.07)" in shown
     assert "print JSON" in shown
     assert "print JSON (default" not in shown
 

@@ -56,6 +56,26 @@ def random_backbone(variant: str, seed: int) -> tuple[State, BackboneInfo]:
     return trunk.state_dict(), info
 
 
+def load_network(
+    path: str | os.PathLike[str], device: str | torch.device = "cpu"
+) -> tuple[Trunk, AggregationHead | None, BackboneInfo]:
+    """The trunk of a backbone, and SelfPatch's aggregation head where the file keeps it."""
+    state, info = read_backbone(path)
+    trunk = trunk_of(info, state, device)
+    summary = {
+        name.removeprefix(SUMMARY): value
+        for name, value in state.items()
+        if name.startswith(SUMMARY)
+    }
+    if not summary:
+        return trunk, None, info
+    heads = info.architecture["num_heads"]  # of a Swin, one number per stage
+    head = AggregationHead(trunk.embed_dim, heads[-1] if isinstance(heads, list) else heads)
+    norm = {f"norm.{name}": value for name, value in trunk.norm.state_dict().items()}
+    head.load_state_dict({**summary, **norm})
+    return trunk, head.to(device).eval(), info
+
+
 def load_features(
     path: str | os.PathLike[str], device: str | torch.device = "cpu"
 ) -> tuple[Callable[[Tensor], tuple[Tensor, Tensor]], BackboneInfo]:
@@ -67,18 +87,5 @@ def load_features(
     Returns:
         Images (B, 3, H, W) -> (B, D) and (B, N, D); and what the backbone is.
     """
-    state, info = read_backbone(path)
-    trunk = trunk_of(info, state, device)
-    summary = {
-        name.removeprefix(SUMMARY): value
-        for name, value in state.items()
-        if name.startswith(SUMMARY)
-    }
-    head = None
-    if summary:
-        heads = info.architecture["num_heads"]  # of a Swin, one number per stage
-        head = AggregationHead(trunk.embed_dim, heads[-1] if isinstance(heads, list) else heads)
-        norm = {f"norm.{name}": value for name, value in trunk.norm.state_dict().items()}
-        head.load_state_dict({**summary, **norm})
-        head.to(device).eval()
+    trunk, head, info = load_network(path, device)
     return partial(features_of, trunk, head), info

@@ -94,8 +94,12 @@ def unpickle(
     return content
 
 
-def unpickle_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
+def unpickle_arrays(path: str | os.PathLike[str], what: str = "checkpoint") -> dict[str, Any]:
     """Read a plain pickle of numpy arrays, as detectron2's converters write it.
+
+    Args:
+        path: The file.
+        what: What it ought to be, for the sentence that says that it is not.
 
     Raises:
         InputError: It holds anything else, or is not whole.
@@ -105,13 +109,13 @@ def unpickle_arrays(path: str | os.PathLike[str]) -> dict[str, Any]:
             content = ArrayUnpickler(file, encoding="latin1").load()
     except pickle.UnpicklingError as error:
         reason = str(error) if "wants to run" in str(error) else "it is no whole pickle"
-        raise InputError(f"{path} is not a safe checkpoint: {reason}") from None
+        raise InputError(f"{path} is not a safe {what}: {reason}") from None
     except Exception as error:  # as above
         if isinstance(error, OSError) and error.filename:
             raise
         raise InputError(f"{path} is no pickle, or not all of one; fetch it again") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds a {type(content).__name__} instead of a checkpoint's dict")
+        raise InputError(f"{path} holds a {type(content).__name__} instead of a {what}'s dict")
     return content
 
 

@@ -32,10 +32,6 @@ COMMANDS = {
         "davis_eval.commands",
         "track objects in videos by propagating labels, and score it",
     ),
-    "knn": (
-        "selfpatch.commands.knn",
-        "classify labelled folders by a backbone's nearest neighbours",
-    ),
     "probe": (
         "selfpatch.commands.probe",
         "measure what frozen patches are worth: in-context or linear segmentation",

@@ -26,6 +26,9 @@ PROBES = {
     "linear": "segment images by a linear classifier of their patches",
     "correspondence": "find keypoints of one image in another by the most similar features",
     "depth": "tell how far pixels are, linearly or by the most similar patches",
+    "knn": "classify images by their nearest neighbours",
+    "classification": "classify images by a linear classifier",
+    "retrieval": "find images of the same landmark, or of the same class",
 }
 """Probe -> what it does. Its module, of that name in :mod:`selfpatch.commands.probes`, has a help,
 ``add_arguments`` and ``measure``."""

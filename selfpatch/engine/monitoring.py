@@ -119,16 +119,16 @@ class KNNAccuracy(EvaluationHook):
         def summaries(images: Tensor) -> Tensor:
             return teacher.features(normalized(images))[0]
 
-        accuracy = knn_accuracy(
+        accuracies = knn_accuracy(
             summaries,
             self.bank,
             self.queries,
-            self.k,
+            [self.k],
             self.temperature,
             self.batch_size,
             runner.train_dataloader.num_workers,
         )
-        return {"knn_top1": accuracy}
+        return {"knn_top1": accuracies[f"{self.k}-NN"]}
 
 
 @HOOKS.register_module()

@@ -1,79 +1,89 @@
 """Labelled images -> the share that their nearest neighbours classify rightly."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from selfpatch.data.labelled import LabelledImages
+from selfpatch.probes.in_context import nearest
+from selfpatch.probes.vectors import vectors_of
+
+NEIGHBOURS, TEMPERATURE = (20,), 0.07
+"""Votes per image, and their temperature: what DINO reports."""
+
+QUERIES = 1024
+"""Images that are classified at once."""
+
+TOP = 5
+"""One of so many classes with the most votes has to be the right one; else the first has to be."""
 
 
-@torch.no_grad()
 def knn_accuracy(
     summaries: Callable[[Tensor], Tensor],
     bank: LabelledImages,
     queries: LabelledImages,
-    k: int = 20,
-    temperature: float = 0.07,
-    batch_size: int = 64,
-    num_workers: int = 0,
-    show_progress: bool = False,
-) -> float:
-    """Top-1 accuracy of the weighted nearest neighbours, DINO's protocol, in percent.
+    neighbours: Sequence[int] = NEIGHBOURS,
+    temperature: float = TEMPERATURE,
+    batch: int = 64,
+    workers: int = 0,
+    command: bool = False,
+) -> dict[str, float]:
+    """Accuracy of the weighted nearest neighbours, DINO's protocol, in percent.
 
     Args:
         summaries: uint8 images (B, 3, H, W) -> what stands for each (B, D).
         bank: Images that vote.
         queries: Images that are classified.
-        k: Votes per image.
+        neighbours: Votes per image, any number of them; at most all images of the bank vote.
         temperature: Temperature of the votes.
-        batch_size: Images per forward pass.
-        num_workers: Processes that read images.
-        show_progress: Whether a terminal gets a bar.
+        batch: Images per forward pass.
+        workers: Processes that read images.
+        command: Whether it is all that is done: a terminal gets bars, and processes share the
+            work; while a run trains, one process does it.
+
+    Returns:
+        For each k the share whose class has the most votes, ``k-NN``, and, where there are more
+        than five classes, the share whose class is among the five with the most, ``k-NN top-5``.
     """
 
-    def features(images: LabelledImages) -> tuple[Tensor, Tensor]:
-        loader = DataLoader(images, batch_size, num_workers=num_workers)
-        batches = tqdm(loader, "images", unit="batch", disable=None if show_progress else True)
-        found = [(F.normalize(summaries(batch), dim=-1), label) for batch, label in batches]
-        vectors, labels = map(torch.cat, zip(*found, strict=True))
-        return vectors, labels.to(vectors.device)
+    def unit(images: Tensor) -> Tensor:
+        return F.normalize(summaries(images), dim=-1)
 
-    own, votes = features(bank)
-    others, labels = features(queries)
-    num_classes = max(bank.labels) + 1
-    predicted = knn_classify(others, own, votes, num_classes, k, temperature)
-    return 100 * (predicted == labels).float().mean().item()
+    own, votes = vectors_of(bank, unit, batch, workers, "bank" * command, together=command)
+    others, labels = vectors_of(queries, unit, batch, workers, "images" * command, together=command)
+    right = {k: torch.zeros(TOP, device=own.device) for k in neighbours}
+    for some, true in zip(others.split(QUERIES), labels.split(QUERIES), strict=True):
+        similarity, rows = nearest(some, own, min(max(neighbours), len(own)))
+        for k, counts in right.items():
+            ranked = knn_classes(
+                similarity[:, :k], votes[rows[:, :k]], bank.num_classes, temperature
+            )
+            counts += (ranked == true[:, None]).sum(0)
+    shares = {k: (100 * counts.cumsum(0) / len(queries)).tolist() for k, counts in right.items()}
+    found = {f"{k}-NN": share[0] for k, share in shares.items()}
+    if bank.num_classes > TOP:
+        found |= {f"{k}-NN top-{TOP}": share[-1] for k, share in shares.items()}
+    return found
 
 
-def knn_classify(
-    queries: Tensor,
-    bank: Tensor,
-    bank_labels: Tensor,
-    num_classes: int,
-    k: int,
-    temperature: float,
-) -> Tensor:
-    """Class with the most votes, exp(similarity / temperature) each, among the k nearest.
+def knn_classes(similarity: Tensor, labels: Tensor, num_classes: int, temperature: float) -> Tensor:
+    """Classes in the order of their votes, exp(similarity / temperature) each.
 
     Source: DINO's eval_knn, after Wu et al., Unsupervised Feature Learning via Non-Parametric
-    Instance Discrimination.
+    Instance Discrimination. There, classes without any vote may come among the first five as well.
 
     Args:
-        queries: Unit vectors (Q, D).
-        bank: Unit vectors (M, D).
-        bank_labels: int64 (M,), below ``num_classes``.
+        similarity: fp32 (Q, k), of the images that vote.
+        labels: int64 (Q, k), their classes, below ``num_classes``.
         num_classes: How many there are.
-        k: Neighbours that vote; at most M do.
         temperature: Temperature of the votes.
 
     Returns:
-        int64 (Q,).
+        int64 (Q, 5), -1 from where on no class has a vote.
     """
-    similarity, nearest = (queries @ bank.T).topk(min(k, len(bank)))
     votes = similarity.div(temperature).exp()
-    totals = votes.new_zeros(len(queries), num_classes)
-    return totals.scatter_add_(1, bank_labels[nearest], votes).argmax(1)
+    totals = votes.new_zeros(len(votes), max(num_classes, TOP)).scatter_add_(1, labels, votes)
+    most, classes = totals.topk(TOP)
+    return classes.where(most > 0, -1)

@@ -1,36 +1,19 @@
 """k-NN, DAVIS and the spread of tokens while a run trains."""
 
-import math
 from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from selfpatch.cli import main
 from selfpatch.engine.launch import evaluations
 from selfpatch.engine.monitoring import effective_rank, mean_similarity
 from selfpatch.errors import InputError
-from selfpatch.probes.knn import knn_classify
 from selfpatch.results.file import read_results
 from selfpatch.results.scalars import read_scalars
 from tests.data.drawn_scenes import draw_scenes
 from tests.engine.tiny_pretraining import train
-
-
-def test_nearest_neighbours_vote_with_their_similarity():
-    bank, queries = (F.normalize(torch.randn(n, 5), dim=-1) for n in (12, 7))
-    labels = torch.randint(0, 3, (12,))
-    predicted = []
-    for query in queries:
-        similarity = [float(query @ key) for key in bank]
-        nearest = sorted(range(12), key=lambda i: -similarity[i])[:4]
-        votes = [
-            sum(math.exp(similarity[i] / 0.07) for i in nearest if labels[i] == c) for c in range(3)
-        ]
-        predicted.append(votes.index(max(votes)))
-    assert knn_classify(queries, bank, labels, 3, k=4, temperature=0.07).tolist() == predicted
 
 
 def test_spread_of_tokens_by_hand():

@@ -1,52 +1,98 @@
-"""k-NN of a finished backbone, as a command and when a finished run is resumed."""
+"""k-NN of a finished backbone, as a probe and when a finished run is resumed."""
 
 import json
+import math
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
+import torch.nn.functional as F
 
 from selfpatch.cli import main
+from selfpatch.data.labelled import labelled_pair
 from selfpatch.engine.launch import evaluations
-from selfpatch.probes.knn import knn_classify
+from selfpatch.probes.knn import knn_accuracy, knn_classes
+from selfpatch.results.file import read_results
 from selfpatch.results.scalars import read_scalars
 from tests.engine.tiny_pretraining import train
 from tests.fake_gpu import fake_gpu, images
+from tests.probes.drawn_classes import draw_classes
 
 
 @pytest.fixture
 def classes(tmp_path):
-    """Two folders of noise around two colours, which any weights tell apart."""
-    chance = np.random.default_rng(0)
-    for split, count in (("train", 5), ("val", 3)):
-        for name, color in (("dark", 40), ("light", 200)):
-            folder = tmp_path / split / name
-            folder.mkdir(parents=True)
-            for number in range(count):
-                pixels = chance.integers(-20, 20, (32, 32, 3)) + color
-                Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{number}.png")
-    return tmp_path
+    """Two folders of noise around two colours."""
+    return draw_classes(tmp_path / "tones", {"train": 5, "val": 3}, ("dark", "light"))
 
 
-def test_a_backbone_is_judged_by_its_neighbours(classes, tmp_path, capsys):
+@pytest.fixture
+def line(classes, tmp_path):
+    """The probe of a random backbone on them."""
     weights = str(tmp_path / "b.safetensors")
-    main(["export", "random:vit_tiny", weights, "--seed", "3", "--json"])
-    made = json.loads(capsys.readouterr().out)["backbone"]
-    assert (made["method"], made["seed"]) == ("random", 3)
+    main(["export", "random:vit_tiny", weights, "--seed", "3"])
     folders = ["--train", str(classes / "train"), "--val", str(classes / "val")]
-    line = ["knn", "--weights", weights, *folders, "--size", "32", "--k", "3", "--workers", "0"]
-    main([*line, "--json"])
+    return ["probe", "knn", "--weights", weights, *folders, "--size", "32", "--workers", "0"]
+
+
+def test_a_backbone_is_judged_by_its_neighbours(classes, line, tmp_path, capsys):
+    capsys.readouterr()
+    main([*line, "--k", "3", "5", "--json", "--out", str(tmp_path / "result.json")])
     found = json.loads(capsys.readouterr().out)
-    assert found["knn_top1"] == 100.0
-    assert (found["images"], found["bank"], found["k"]) == (6, 10, 3)
-    assert found["backbone"]["fingerprint"] == made["fingerprint"]
+    assert found["task"] == "tones-knn-32"
+    assert (found["3-NN"], found["5-NN"], found["images"]) == (100.0, 100.0, 6)
+    (result,) = read_results([tmp_path / "result.json"]).values()
+    assert result.metrics == {"3-NN": 100.0, "5-NN": 100.0}
+    assert (result.settings["training images"], result.settings["temperature"]) == (10, 0.07)
     # The other way round, every label is wrong.
     (classes / "val/dark").rename(classes / "val/x")
     (classes / "val/light").rename(classes / "val/dark")
     (classes / "val/x").rename(classes / "val/light")
-    main(line)
-    assert "0.00 % of 6 images" in capsys.readouterr().out
+    main([*line, "--k", "3"])
+    assert "tones-knn-32: 3-NN 0.00 (6 images" in capsys.readouterr().out
+
+
+def test_what_cannot_be_classified_is_refused(classes, line, capsys):
+    for change, sentence in (
+        (["--k", "11"], "--k 11 is more than the 10 images in"),
+        (["--size", "8"], "less than a patch of 16"),
+        (["--train", str(classes / "none")], "none does not exist"),
+        (["--val", str(classes / "val/dark")], "dark/0.png is in no class's folder"),
+        (["--train", str(classes / "val"), "--val", str(classes)], "classes without training"),
+    ):
+        with pytest.raises(SystemExit):
+            main([*line, "--k", "3", *change])
+        assert sentence in capsys.readouterr().err
+
+
+def test_each_of_several_k_and_the_first_five_are_those_of_a_loop(tmp_path):
+    draw_classes(tmp_path, {"train": 4, "val": 2}, ("dark", "light"))
+    bank, queries = labelled_pair(str(tmp_path / "train"), str(tmp_path / "val"), 16)
+    bank.num_classes, bank.labels, queries.labels = 7, [0, 1, 2, 3, 4, 5, 6, 0], [6, 1, 0, 3]
+    random = torch.randn(3 * 16 * 16, 4, generator=torch.Generator().manual_seed(1))
+
+    def summaries(batch):
+        return batch.flatten(1).float() @ random
+
+    found = knn_accuracy(summaries, bank, queries, (1, 6, 8), temperature=0.5, batch=3)
+    own, others = (
+        F.normalize(summaries(torch.stack([images[i][0] for i in range(len(images))])), dim=-1)
+        for images in (bank, queries)
+    )
+    for k in (1, 6, 8):
+        firsts = fives = 0
+        for query, label in zip(others, queries.labels, strict=True):
+            similarity = [float(query @ key) for key in own]
+            nearest = sorted(range(8), key=lambda i: -similarity[i])[:k]
+            votes = dict.fromkeys((bank.labels[i] for i in nearest), 0.0)
+            for i in nearest:
+                votes[bank.labels[i]] += math.exp(similarity[i] / 0.5)
+            order = sorted(votes, key=lambda c: -votes[c])
+            firsts, fives = firsts + (order[0] == label), fives + (label in order[:5])
+        assert (found[f"{k}-NN"], found[f"{k}-NN top-5"]) == (25 * firsts, 25 * fives)
+
+
+def test_a_class_without_a_vote_is_none_of_the_first_five():
+    found = knn_classes(torch.tensor([[0.9, 0.1]]), torch.tensor([[4, 2]]), 6, 0.07)
+    assert found.tolist() == [[4, 2, -1, -1, -1]]
 
 
 def test_random_weights_are_those_of_their_seed(tmp_path, capsys):
@@ -67,6 +113,6 @@ def test_a_finished_run_is_evaluated_when_it_is_resumed(classes, images, tmp_pat
 
 def test_neighbours_vote_where_the_vectors_are():
     with fake_gpu():
-        labels = torch.zeros(6, dtype=torch.int64, device="cuda")
-        found = knn_classify(images(4, 8), images(6, 8), labels, 3, k=2, temperature=0.07)
+        labels = torch.zeros(4, 2, dtype=torch.int64, device="cuda")
+        found = knn_classes(images(4, 2), labels, 3, temperature=0.07)
     assert found.device.type == "cuda"

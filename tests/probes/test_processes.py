@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.probes.drawn_classes import draw_classes
 from tests.programs import processes_of
 
 pytestmark = pytest.mark.slow
@@ -41,5 +42,22 @@ def test_two_processes_measure_what_one_does(probe, scenes, backbone, tmp_path, 
     (one,) = processes_of(programs, 1, alone)
     together = [*alone, "--launcher", "pytorch", "--keep", str(tmp_path)]
     first, other = processes_of(programs, 2, together)
+    assert same(printed(first), printed(one))
+    assert (other.returncode, other.stdout) == (0, "")
+
+
+@pytest.mark.parametrize("probe", ["knn", "classification", "retrieval"])
+def test_two_processes_measure_whole_images_as_one_does(probe, backbone, tmp_path, programs):
+    draw_classes(tmp_path, {"train": 5, "val": 3}, ("dark", "light", "red"))
+    pair = ["--train", str(tmp_path / "train"), "--val", str(tmp_path / "val")]
+    given = {
+        "knn": [*pair, "--k", "4"],
+        "classification": [*pair, "--epochs", "5", "--crops", "2"],
+        "retrieval": ["--data", str(tmp_path / "train")],
+    }
+    alone = ["-m", "selfpatch", "probe", probe, "--weights", str(backbone), *given[probe]]
+    alone += ["--size", "32", "--workers", "0", "--json"]
+    (one,) = processes_of(programs, 1, alone)
+    first, other = processes_of(programs, 2, [*alone, "--launcher", "pytorch"])
     assert same(printed(first), printed(one))
     assert (other.returncode, other.stdout) == (0, "")
