@@ -24,7 +24,7 @@ from selfpatch.probes.depth import (
 from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.in_context import read_out
 from selfpatch.probes.linear import Step, Training
-from tests.data.drawn_depths import draw_depths
+from tests.data.drawn_depths import draw_depths, save_depth
 from tests.programs import processes_of
 
 
@@ -165,6 +165,18 @@ def test_the_depth_is_the_mean_of_the_neighbours_weighted_by_similarity(root):
     weights = (query @ bank.features.T / 0.02).softmax(-1)[0]
     total, share = read_out(query, bank, 2)[0]
     assert (total / share).item() == pytest.approx((weights * depths).sum().item(), rel=1e-4)
+
+
+def test_neighbours_without_depth_say_nothing(tmp_path):
+    root = draw_depths(tmp_path, train=2, test=1)
+    depth = np.full((96, 128), 3000)
+    save_depth(root / "annotations/test/room_0.png", depth)
+    depth[:, :64] = 0
+    for number in range(2):
+        save_depth(root / f"annotations/train/room_{number}.png", depth)
+    bank = depth_bank(Angles(), nyu(root, "train"), 128)
+    assert len(bank.shares.shares) < 1.5 * 128  # of all, two for each
+    assert in_context_depth(Angles(), bank, nyu(root, "test"))["RMSE-m"] < 1e-3
 
 
 @pytest.mark.parametrize("readout", ["linear", "in-context"])
