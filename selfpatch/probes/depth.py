@@ -25,9 +25,9 @@ from selfpatch.probes.pixels import at_pixels
 BINS = 256
 """Depths that a patch's is mixed of."""
 
-METRICS = ("RMSE-m", "delta1", "AbsRel")
-"""Root of the mean squared error in metres; percent of pixels less than a quarter off; mean error
-in percent of the truth."""
+METRICS = ("RMSE-cm", "delta1", "AbsRel")
+"""Root of the mean squared error in centimetres, for tables have two decimals; percent of pixels
+less than a quarter off; mean error in percent of the truth."""
 
 Metrics = dict[str, float | None]
 
@@ -80,8 +80,8 @@ def depth_metrics(predicted: Tensor, metres: Tensor) -> Tensor:
     predicted, metres = predicted.double().clamp(NEAREST, FARTHEST), metres.double()
     error = predicted - metres
     ratio = torch.maximum(predicted / metres, metres / predicted)
-    rmse, near, relative = error.square(), ratio < 1.25, error.abs() / metres
-    return torch.stack([rmse.mean().sqrt(), 100 * near.double().mean(), 100 * relative.mean()])
+    squares, near, relative = error.square(), ratio < 1.25, error.abs() / metres
+    return 100 * torch.stack([squares.mean().sqrt(), near.double().mean(), relative.mean()])
 
 
 @torch.no_grad()
@@ -146,7 +146,7 @@ def linear_depth(
 
     count = len(how.rates)
     chances = measured(features, training, held_out, depths_of, count, batch, workers)
-    errors = [own["RMSE-m"] or float("inf") for own in chances]
+    errors = [own["RMSE-cm"] or float("inf") for own in chances]
     best = errors.index(min(errors))
     model.layers = torch.nn.ModuleList([model.layers[best]])
     everything = list(range(len(test)))
