@@ -1,10 +1,10 @@
 """Frozen patches and depth maps -> how far the pixels of other images are, and how well it is told.
 
-Linear read-out, after DINOv3's evaluation (its ``eval/depth`` and ``config-nyu.yaml``), which is
-AdaBins' (Bhat et al., 2021) without its decoder: a linear layer gives a patch 256 values, which
-relu and division by their sum turn into weights of depths between 1 mm and 10 m, equally spaced.
-In-context read-out, after Balazevic et al. (2023): a patch is as far as its nearest neighbours in a
-bank. Both give the depths of patches, which are enlarged bilinearly.
+Linear read-out, after DINOv3's evaluation (its ``eval/depth`` and ``config-nyu.yaml``): a linear
+layer gives a patch 256 values, which relu and division by their sum turn into weights of depths
+between 1 mm and 10 m, equally spaced; that mixing is AdaBins' (Bhat et al., 2021). In-context
+read-out, after Balazevic et al. (2023): a patch is as far as its nearest neighbours in a bank. Both
+give the depths of patches, which are enlarged bilinearly.
 """
 
 from collections.abc import Callable
@@ -146,8 +146,8 @@ def linear_depth(
 
     count = len(how.rates)
     chances = measured(features, training, held_out, depths_of, count, batch, workers)
-    errors = [own["RMSE-cm"] or float("inf") for own in chances]
-    best = errors.index(min(errors))
+    errors = [own["RMSE-cm"] for own in chances]
+    best = errors.index(min((error for error in errors if error is not None), default=None))
     model.layers = torch.nn.ModuleList([model.layers[best]])
     everything = list(range(len(test)))
     (metrics,) = measured(features, test, everything, depths_of, 1, batch, workers)
