@@ -28,7 +28,7 @@ def check_nyu(root: Path) -> Findings:
                 images.image(number)
                 if (images.labels(number) == UNLABELLED).all():
                     yield error(
-                        f"{images.pairs[number].labels} has no depth between 1 mm and 10 m;"
+                        f"{images.pairs[number].depth} has no depth between 1 mm and 10 m;"
                         " depth maps are in millimetres"
                     )
             except InputError as problem:

@@ -10,12 +10,13 @@ Two layouts are read, both with depth maps of 16-bit PNGs:
 import os
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from selfpatch.data.images import read_image, read_stored, samples
-from selfpatch.data.segmented import UNLABELLED, Pair, pairs_of, upright_size
+from selfpatch.data.segmented import UNLABELLED, pairs_of, upright_size
 from selfpatch.errors import InputError
 
 NEAREST, FARTHEST = 1e-3, 10.0
@@ -23,6 +24,13 @@ NEAREST, FARTHEST = 1e-3, 10.0
 
 CROP = (45, 471, 41, 601)
 """First and last row and column, the last ones excluded, of 480x640 that count (Eigen et al.)."""
+
+
+class Pair(NamedTuple):
+    """Files of an image and of its depth map."""
+
+    image: Path
+    depth: Path
 
 
 class DepthImages:
@@ -61,7 +69,7 @@ class DepthImages:
         Raises:
             InputError: It is no map of millimetres, or its size is not its image's.
         """
-        path = self.pairs[number].labels
+        path = self.pairs[number].depth
         content = path.read_bytes() if path.is_file() else b""
         stored = read_stored(BytesIO(content) if content else path, str(path))
         if not stored.mode.startswith("I"):
@@ -69,9 +77,10 @@ class DepthImages:
                 f"{path} is an image of mode {stored.mode}, and depth maps have 16 bits, in"
                 " millimetres; convert it"
             )
-        if (size := upright_size(self.pairs[number].image)) != stored.size:
+        height, width = upright_size(self.pairs[number].image)
+        if stored.size != (width, height):
             raise InputError(
-                f"{path} is {stored.width}x{stored.height}, its image is {size[0]}x{size[1]};"
+                f"{path} is {stored.width}x{stored.height}, its image is {width}x{height};"
                 " fetch both from one source"
             )
         values = samples(stored, content).astype(np.int64)
@@ -98,7 +107,8 @@ def nyu(root: Path, split: str) -> DepthImages:
     if listed.is_file():
         return DepthImages(listed_pairs(root, listed))
     if (root / "images" / split).is_dir():
-        return DepthImages(pairs_of(root / "images" / split, root / "annotations" / split))
+        found = pairs_of(root / "images" / split, root / "annotations" / split)
+        return DepthImages([Pair(image, depth) for image, depth in found])
     raise InputError(
         f"{root} has neither {listed.name} nor images/{split}: NYU's labelled .mat file is not"
         " read; give the images and 16-bit PNGs that BTS or mmsegmentation make of it"

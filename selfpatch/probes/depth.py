@@ -1,10 +1,10 @@
 """Frozen patches and depth maps -> how far the pixels of other images are, and how well it is told.
 
-Linear read-out, after DINOv3's evaluation (its ``eval/depth`` and ``config-nyu.yaml``), which is
-AdaBins' (Bhat et al., 2021) without its decoder: a linear layer gives a patch 256 values, which
-relu and division by their sum turn into weights of depths between 1 mm and 10 m, equally spaced.
-In-context read-out, after Balazevic et al. (2023): a patch is as far as its nearest neighbours in a
-bank. Both give the depths of patches, which are enlarged bilinearly.
+Linear read-out, after DINOv3's evaluation (its ``eval/depth`` and ``config-nyu.yaml``): a linear
+layer gives a patch 256 values, which relu and division by their sum turn into weights of depths
+between 1 mm and 10 m, equally spaced; that mixing is AdaBins' (Bhat et al., 2021). In-context
+read-out, after Balazevic et al. (2023): a patch is as far as its nearest neighbours in a bank. Both
+give the depths of patches, which are enlarged bilinearly.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ from selfpatch.probes.pixels import at_pixels
 BINS = 256
 """Depths that a patch's is mixed of."""
 
-METRICS = ("RMSE-m", "delta1", "AbsRel")
-"""Root of the mean squared error in metres; percent of pixels less than a quarter off; mean error
-in percent of the truth."""
+METRICS = ("RMSE-cm", "delta1", "AbsRel")
+"""Root of the mean squared error in centimetres, for tables have two decimals; percent of pixels
+less than a quarter off; mean error in percent of the truth."""
 
 Metrics = dict[str, float | None]
 
@@ -80,8 +80,8 @@ def depth_metrics(predicted: Tensor, metres: Tensor) -> Tensor:
     predicted, metres = predicted.double().clamp(NEAREST, FARTHEST), metres.double()
     error = predicted - metres
     ratio = torch.maximum(predicted / metres, metres / predicted)
-    rmse, near, relative = error.square(), ratio < 1.25, error.abs() / metres
-    return torch.stack([rmse.mean().sqrt(), 100 * near.double().mean(), 100 * relative.mean()])
+    squares, near, relative = error.square(), ratio < 1.25, error.abs() / metres
+    return 100 * torch.stack([squares.mean().sqrt(), near.double().mean(), relative.mean()])
 
 
 @torch.no_grad()
@@ -146,8 +146,8 @@ def linear_depth(
 
     count = len(how.rates)
     chances = measured(features, training, held_out, depths_of, count, batch, workers)
-    errors = [own["RMSE-m"] or float("inf") for own in chances]
-    best = errors.index(min(errors))
+    errors = [own["RMSE-cm"] for own in chances]
+    best = errors.index(min((error for error in errors if error is not None), default=None))
     model.layers = torch.nn.ModuleList([model.layers[best]])
     everything = list(range(len(test)))
     (metrics,) = measured(features, test, everything, depths_of, 1, batch, workers)

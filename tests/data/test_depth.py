@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from selfpatch.data.depth import DepthImages, crop, nyu
-from selfpatch.data.segmented import UNLABELLED, Pair
+from selfpatch.data.depth import DepthImages, Pair, crop, nyu
+from selfpatch.data.segmented import UNLABELLED
 from selfpatch.errors import InputError
 from tests.data.drawn_depths import as_listed, draw_depths, save_depth
 
@@ -60,7 +60,7 @@ def test_the_pixels_that_count_are_mmsegmentations(tmp_path):
 
 def test_maps_that_are_no_millimetres_are_refused(tmp_path):
     images = one(tmp_path, np.ones((48, 64)))
-    path = images.pairs[0].labels
+    path = images.pairs[0].depth
     Image.new("L", (64, 48)).save(path)
     with pytest.raises(InputError, match="mode L, and depth maps have 16 bits"):
         images.labels(0)

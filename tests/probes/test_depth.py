@@ -24,7 +24,7 @@ from selfpatch.probes.depth import (
 from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.in_context import read_out
 from selfpatch.probes.linear import Step, Training
-from tests.data.drawn_depths import draw_depths
+from tests.data.drawn_depths import draw_depths, save_depth
 from tests.programs import processes_of
 
 
@@ -76,14 +76,14 @@ def test_metrics_are_those_of_a_loop():
         delta += (max(a / b, b / a) < 1.25) / 5
         relative += abs(a - b) / a / 5
     found = depth_metrics(torch.from_numpy(told), torch.from_numpy(truth))
-    assert found.tolist() == pytest.approx([math.sqrt(rmse), delta, relative])
+    assert found.tolist() == pytest.approx([100 * math.sqrt(rmse), delta, relative])
 
 
 def test_metrics_are_mmsegmentations():
     metric = pytest.importorskip("mmseg.evaluation.metrics.depth_metric").DepthMetric
     truth, told = torch.rand(2, 300, generator=torch.Generator().manual_seed(0)) * 8 + 0.5
     theirs = metric._calc_all_metrics(truth, told)
-    expected = [theirs["rmse"], 100 * theirs["d1"], 100 * theirs["abs_rel"]]
+    expected = [100 * theirs[name] for name in ("rmse", "d1", "abs_rel")]
     assert depth_metrics(told, truth).tolist() == pytest.approx(expected, rel=1e-5)
 
 
@@ -94,9 +94,10 @@ def test_images_count_alike_and_those_without_depth_not_at_all(root, tmp_path):
     images.labels = lambda number: truths[number]
     (found,) = measured(Colours(), images, [0, 1, 2], lambda own: torch.full((len(own), 1), 3.0))
     expected = [
-        math.sqrt(np.square(own[own >= 0] / 1000 - 3).mean()) for own in (truths[0], truths[2])
+        100 * math.sqrt(np.square(own[own >= 0] / 1000 - 3).mean())
+        for own in (truths[0], truths[2])
     ]
-    assert found["RMSE-m"] == pytest.approx(np.mean(expected))
+    assert found["RMSE-cm"] == pytest.approx(np.mean(expected))
     truths[0][:] = truths[2][:] = -1
     (found,) = measured(Colours(), images, [0, 1, 2], lambda own: torch.full((len(own), 1), 3.0))
     assert set(found.values()) == {None}
@@ -134,7 +135,7 @@ def test_depths_that_brightness_tells_are_learned(root):
     (constant,) = measured(
         Colours(), test, [0, 1, 2], lambda found: torch.full((len(found), 1), 4.5)
     )
-    assert metrics["RMSE-m"] < 0.7 * constant["RMSE-m"]
+    assert metrics["RMSE-cm"] < 0.7 * constant["RMSE-cm"]
 
 
 class Angles(Colours):
@@ -152,7 +153,7 @@ def test_neighbours_tell_depths_without_training(root):
     (constant,) = measured(
         Colours(), test, [0, 1, 2], lambda found: torch.full((len(found), 1), 4.5)
     )
-    assert in_context_depth(Angles(), bank, test)["RMSE-m"] < 0.6 * constant["RMSE-m"]
+    assert in_context_depth(Angles(), bank, test)["RMSE-cm"] < 0.6 * constant["RMSE-cm"]
 
 
 def test_the_depth_is_the_mean_of_the_neighbours_weighted_by_similarity(root):
@@ -167,6 +168,18 @@ def test_the_depth_is_the_mean_of_the_neighbours_weighted_by_similarity(root):
     assert (total / share).item() == pytest.approx((weights * depths).sum().item(), rel=1e-4)
 
 
+def test_neighbours_without_depth_say_nothing(tmp_path):
+    root = draw_depths(tmp_path, train=2, test=1)
+    depth = np.full((96, 128), 3000)
+    save_depth(root / "annotations/test/room_0.png", depth)
+    depth[:, :64] = 0
+    for number in range(2):
+        save_depth(root / f"annotations/train/room_{number}.png", depth)
+    bank = depth_bank(Angles(), nyu(root, "train"), 128)
+    assert len(bank.shares.shares) < 1.5 * 128  # of all, two for each
+    assert in_context_depth(Angles(), bank, nyu(root, "test"))["RMSE-cm"] < 0.1
+
+
 @pytest.mark.parametrize("readout", ["linear", "in-context"])
 def test_the_command_writes_a_result(root, backbone, tmp_path, capsys, readout):
     out = tmp_path / "result.json"
@@ -176,7 +189,7 @@ def test_the_command_writes_a_result(root, backbone, tmp_path, capsys, readout):
     printed = json.loads(capsys.readouterr().out)
     assert printed["task"] == f"nyu-depth-{readout}-64"
     result = json.loads(out.read_text())
-    assert set(result["metrics"]) == {"RMSE-m", "delta1", "AbsRel"}
+    assert set(result["metrics"]) == {"RMSE-cm", "delta1", "AbsRel"}
     assert result["dataset"]["count"] == 3
     assert result["settings"]["training images"] == 6
 
@@ -192,5 +205,5 @@ def test_two_processes_measure_what_one_does(root, backbone, programs, readout):
     assert (other.returncode, other.stdout) == (0, "")
     one, two = json.loads(alone.stdout), json.loads(first.stdout)
     assert one.get("lr") == two.get("lr")
-    for name in ("RMSE-m", "delta1", "AbsRel"):
+    for name in ("RMSE-cm", "delta1", "AbsRel"):
         assert two[name] == pytest.approx(one[name], rel=1e-4)
