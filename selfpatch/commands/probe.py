@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PROBES = {
     "in-context": "segment images by the labels of the most similar patches of others",
     "linear": "segment images by a linear classifier of their patches",
+    "overclustering": "cluster patches, and see how well the clusters show the classes",
+    "discovery": "find one object in each image by the keys of its patches: LOST, TokenCut",
     "correspondence": "find keypoints of one image in another by the most similar features",
     "depth": "tell how far pixels are, linearly or by the most similar patches",
     "knn": "classify images by their nearest neighbours",
@@ -33,8 +35,8 @@ PROBES = {
 """Probe -> what it does. Its module, of that name in :mod:`selfpatch.commands.probes`, has a help,
 ``add_arguments`` and ``measure``."""
 
-WHOLE_IMAGES = ("knn", "classification", "retrieval")
-"""Probes that read one vector per image; the others read those of patches."""
+WHOLE_IMAGES = ("discovery", "knn", "classification", "retrieval")
+"""Probes that read one vector per image, or keys; the others read the features of patches."""
 
 
 def module_of(probe: str) -> ModuleType:
