@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from selfpatch.data.images import read_image, read_stored, samples
+from selfpatch.data.images import read_image, read_stored, samples, size_of
 from selfpatch.data.segmented import VOID, pairs_of
 from selfpatch.errors import InputError
 
@@ -131,8 +131,15 @@ def masked(masks: Path, images: Path) -> BoxedImages:
         InputError: One has no partner, a mask is no map of indices or has not its image's size, or
             there is no object.
     """
-    pairs = pairs_of(images, masks)
-    return some({pair.image: mask_boxes(pair.labels) for pair in pairs}, masks)
+    boxes = {}
+    for image, mask in pairs_of(images, masks):
+        boxes[image] = mask_boxes(mask)
+        sizes = [f"{width}x{height}" for height, width in map(size_of, (mask, image))]
+        if sizes[0] != sizes[1]:
+            raise InputError(
+                f"{mask} is {sizes[0]}, its image is {sizes[1]}; fetch both from one source"
+            )
+    return some(boxes, masks)
 
 
 def mask_boxes(file: Path) -> list[Box]:

@@ -26,11 +26,11 @@ COMPONENTS = 50
 SAMPLE = 256
 """Patches for each cluster that k-means sees, as faiss draws them."""
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 STARTS, ITERATIONS = 5, 100
 """Runs of k-means of which the best is kept, and most steps of a run (Leopart)."""
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Contents(NamedTuple):
