@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-BLOCK = {"cpu": 2**22, "cuda": 2**28}
-"""Distances that are computed at once."""
+BLOCK = {"cpu": 2**20, "cuda": 2**28}
+"""Distances that are computed at once; on a CPU as many as its caches hold."""
 
 
 class Clusters(NamedTuple):

@@ -35,7 +35,7 @@ def test_centres_are_scipys_from_the_same_start(points, steps):
     assert found.inertia == pytest.approx(inertia(points, expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("block", [1, 997, 2**22])
+@pytest.mark.parametrize("block", [1, 997, 2**20])
 def test_the_nearest_centre_is_found_in_blocks_of_any_size(points, block, monkeypatch):
     monkeypatch.setitem(module.BLOCK, "cpu", block)
     few, centers = points[:300], points[300:340]

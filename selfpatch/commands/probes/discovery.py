@@ -12,6 +12,7 @@ box overlaps one of the true ones by half or more (docs/probes/discovery.md).
 """
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,5 +66,6 @@ def images_of(args: argparse.Namespace) -> tuple["BoxedImages", str, str]:
         return boxes.coco(file, args.images or file.parents[1] / split), f"coco-{split}", args.coco
     if args.images is None:
         raise InputError("--masks has no images; say where they are with --images DIR")
-    root = Path(args.masks).resolve()
-    return boxes.masked(root, args.images), root.parts[-3].lower(), args.masks
+    masks = Path(args.masks).resolve()
+    root = Path(os.path.commonpath([masks, args.images.resolve()]))
+    return boxes.masked(masks, args.images), (root.name or masks.name).lower(), args.masks
