@@ -46,13 +46,11 @@ def test_overlaps_are_those_of_an_enlarged_map_of_clusters(size):
 
 
 def test_clusters_take_the_class_of_most_of_their_pixels():
-    # By IoU the last cluster, all of class 0, would still be the best for it; Leopart goes by
-    # precision, so do the others.
-    overlap = torch.tensor([[90, 5, 0, 3], [10, 6, 4, 0], [0, 0, 5, 0]])
-    assert matched(overlap).tolist() == [0, 1, 2, 0]
-    # Class 0: 93 of 98 + 10; class 1: 6 of 20 + 5; class 2: 5 of 5 + 4.
-    expected = 100 * (93 / 108 + 6 / 25 + 5 / 9) / 3
-    assert mean_iou(overlap) == pytest.approx(expected)
+    overlap = torch.tensor([[90, 6, 0, 3], [10, 5, 4, 0], [0, 0, 5, 0]])
+    # By IoU the second cluster would be of class 1: 5 of 25 against 6 of 104 pixels.
+    assert matched(overlap).tolist() == [0, 0, 2, 0]
+    # Class 0: 99 of 99 + 15; class 1 is never taken; class 2: 5 of 5 + 4.
+    assert mean_iou(overlap) == pytest.approx(100 * (99 / 114 + 0 + 5 / 9) / 3)
 
 
 def test_as_many_clusters_as_classes_are_matched_by_the_best_of_all_permutations():
