@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from selfpatch.data.images import read_image, read_stored, samples, size_of
-from selfpatch.data.segmented import VOID, pairs_of
+from selfpatch.data.segmented import VOID, pairs_of, upright_size
 from selfpatch.errors import InputError
 
 Box = tuple[int, int, int, int]
@@ -134,7 +134,7 @@ def masked(masks: Path, images: Path) -> BoxedImages:
     boxes = {}
     for image, mask in pairs_of(images, masks):
         boxes[image] = mask_boxes(mask)
-        sizes = [f"{width}x{height}" for height, width in map(size_of, (mask, image))]
+        sizes = [f"{w}x{h}" for h, w in (size_of(mask), upright_size(image))]
         if sizes[0] != sizes[1]:
             raise InputError(
                 f"{mask} is {sizes[0]}, its image is {sizes[1]}; fetch both from one source"

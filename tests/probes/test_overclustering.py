@@ -145,5 +145,20 @@ def test_the_command_writes_mean_and_deviation(scenes, backbone, tmp_path, capsy
     assert written["metrics"]["mIoU-12"] == printed["mIoU-12"] > 50
     assert written["task"] == f"{scenes.name}-overclustering-96"
     assert written["settings"]["seeds"] == 3
-    main([*given, "--seeds", "1", "--json"])
+    main([*given, "--seeds", "1", "--json"])  # the last --seeds counts
     assert json.loads(capsys.readouterr().out)["mIoU-12-std"] is None
+
+
+def test_training_images_are_not_needed_and_a_part_of_them_is_refused(
+    scenes, backbone, tmp_path, capsys
+):
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / "validation").symlink_to(scenes / kind / "validation")
+    given = ["probe", "overclustering", "--weights", str(backbone), "--data", str(tmp_path)]
+    given += ["--classes", "3", "--size", "48", "--clusters", "5", "--seeds", "1", "--workers", "0"]
+    main(given)
+    assert "mIoU-5 " in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*given, "--part", "1/2"])
+    assert "leave out --part" in capsys.readouterr().err

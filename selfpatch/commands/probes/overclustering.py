@@ -12,10 +12,15 @@ deviation of the mIoU over `--seeds` runs (docs/probes/overclustering.md). Featu
 
 import argparse
 import statistics
+from typing import TYPE_CHECKING
 
 from selfpatch.commands.parser import positive
-from selfpatch.commands.probes.data import add_data, data_of, folder_of
+from selfpatch.commands.probes.data import add_data, folder_of, reader_of
 from selfpatch.commands.probes.outcome import Outcome
+from selfpatch.errors import InputError
+
+if TYPE_CHECKING:
+    from selfpatch.data.segmented import SegmentedImages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +36,7 @@ def measure(args: argparse.Namespace) -> Outcome:
     from selfpatch.commands.probes.loading import patch_features, reading_of
     from selfpatch.probes.overclustering import overclustering
 
-    _, validation, name = data_of(args)
+    validation, name = validation_of(args)
     features, info = patch_features(args)
     classes = validation.num_classes
     seeds = list(range(args.seed, args.seed + args.seeds))
@@ -40,6 +45,24 @@ def measure(args: argparse.Namespace) -> Outcome:
     settings = {**reading_of(args), "classes": classes, "seeds": args.seeds}
     task = f"{name}-overclustering-{args.size}"
     return Outcome(task, metrics_of(scores), info, folder_of(args), validation.names(), settings)
+
+
+def validation_of(args: argparse.Namespace) -> tuple["SegmentedImages", str]:
+    """Validation images, and the data set's name in a task's; training images need not be there.
+
+    Raises:
+        InputError: The folder is not whole, or a part of the training images is asked for.
+    """
+    from selfpatch.data.segmented import checked
+    from selfpatch.models.distributed import rank
+
+    if args.part > 1:
+        raise InputError("overclustering reads no training image; leave out --part")
+    read, name = reader_of(args)
+    validation = read("validation")
+    if rank() == 0:
+        checked(validation, every=True)
+    return validation, "voc" if args.voc else name  # VOC's says what training images there are
 
 
 def metrics_of(scores: dict[int, list[float | None]]) -> dict[str, float | None]:
