@@ -16,6 +16,9 @@ from selfpatch.errors import InputError
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels, the last two beyond the box."""
 
+UNLIKE = (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError)
+"""What reading annotations of another form comes upon."""
+
 
 class BoxedImages:
     """Images with one box or more each.
@@ -76,7 +79,7 @@ def coco(file: Path, images: Path) -> BoxedImages:
         boxes = {images / image["file_name"]: found[image["id"]] for image in content["images"]}
     except OSError as problem:
         raise InputError(f"{file} cannot be read ({problem.strerror}); give a COCO JSON") from None
-    except (KeyError, TypeError, ValueError, RecursionError) as problem:
+    except UNLIKE as problem:
         raise InputError(
             f"{file} is no COCO instances file ({problem!r}); fetch it again"
         ) from None
@@ -98,12 +101,12 @@ def voc(root: Path, split: str = "trainval") -> BoxedImages:
             f"{listed} does not exist; give the folder of one year, such as VOCdevkit/VOC2007"
         )
     boxes = {}
-    for name in listed.read_text().split():
+    for name in listed.read_text(errors="replace").split():
         file = root / "Annotations" / f"{name}.xml"
         try:
             objects = ElementTree.parse(file).getroot().findall("object")
             boxes[root / "JPEGImages" / f"{name}.jpg"] = [voc_box(one) for one in objects]
-        except (OSError, ElementTree.ParseError, ValueError) as problem:
+        except (OSError, ElementTree.ParseError, *UNLIKE) as problem:
             raise InputError(
                 f"{file} is no annotation of VOC ({problem}); unpack it again"
             ) from None

@@ -40,6 +40,8 @@ def test_boxes_of_coco_are_rounded_and_crowds_are_none(tmp_path):
         ({}, [{"image_id": 4, "bbox": [0, 0, 1, 1]}], "no COCO instances file .KeyError.4"),
         ({}, [{"image_id": 5, "bbox": [0, 0, 1]}], "no COCO instances file"),
         ({}, [{"image_id": 5, "bbox": [0, 0, 1, "a"]}], "no COCO instances file"),
+        ({}, [{"image_id": 5, "bbox": [0, 0, 1, float("inf")]}], "no COCO instances file"),
+        ({}, [7], "no COCO instances file"),
         ({"images": 7}, [], "no COCO instances file"),
     ],
 )
@@ -90,6 +92,11 @@ def test_annotations_unlike_vocs_are_refused(tmp_path):
     with pytest.raises(
         InputError, match=r"a\.xml is no annotation of VOC \(an object has no bndbox"
     ):
+        voc(root)
+    (root / "Annotations/a.xml").write_text(
+        f"<annotation>{OBJECT.format('x', 1, 2, 'inf')}</annotation>"
+    )
+    with pytest.raises(InputError, match=r"a\.xml is no annotation of VOC"):
         voc(root)
     (root / "Annotations/a.xml").write_text("<annotation>")
     with pytest.raises(InputError, match=r"a\.xml is no annotation of VOC"):
