@@ -95,7 +95,9 @@ def averaged(points: Tensor, labels: Tensor, distances: Tensor, num_clusters: in
     ordered = points[labels.argsort(stable=True)]
     centers = torch.segment_reduce(ordered, "mean", lengths=counts, axis=0)
     empty = (counts == 0).nonzero()[:, 0]
-    centers[empty] = points[distances.argsort(descending=True, stable=True)[: len(empty)]]
+    if len(empty):
+        farthest = distances.argsort(descending=True, stable=True)
+        centers[empty] = points[farthest[: len(empty)]]
     return centers
 
 
