@@ -232,6 +232,7 @@ def test_the_command_scores_objects_of_every_source(objects, backbone, tmp_path,
         found[task] = json.loads(capsys.readouterr().out)
         written = json.loads((tmp_path / "result.json").read_text())
         assert written["task"] == found[task]["task"] == task
+        assert written["settings"] == {"expansion": 100, "tau": 0.2}
         assert written["metrics"].keys() == {"CorLoc-LOST", "CorLoc-TokenCut"}
     one, other = ({**values, "task": 0, "seconds": 0} for values in found.values())
     assert one == other

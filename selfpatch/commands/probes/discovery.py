@@ -40,13 +40,15 @@ def measure(args: argparse.Namespace) -> Outcome:
     """CorLoc of LOST and TokenCut."""
     from selfpatch.backbones.loading import available_device, load_backbone
     from selfpatch.probes.corloc import Keys, discovered
+    from selfpatch.probes.discovery import EXPANSION, TAU
 
     images, name, folder = images_of(args)
     device = args.device or available_device()
     trunk, info = load_backbone(args.weights, device)
     found = discovered(Keys(trunk, device), images, args.workers)
     metrics: dict[str, float | None] = {f"CorLoc-{method}": of for method, of in found.items()}
-    return Outcome(f"{name}-discovery", metrics, info, folder, images.names(), {})
+    settings = {"expansion": EXPANSION, "tau": TAU}
+    return Outcome(f"{name}-discovery", metrics, info, folder, images.names(), settings)
 
 
 def images_of(args: argparse.Namespace) -> tuple["BoxedImages", str, str]:
