@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 PROBES = {
     "in-context": "segment images by the labels of the most similar patches of others",
     "linear": "segment images by a linear classifier of their patches",
+    "overclustering": "cluster patches, and see how well the clusters show the classes",
+    "discovery": "find one object in each image by the keys of its patches: LOST, TokenCut",
     "correspondence": "find keypoints of one image in another by the most similar features",
     "depth": "tell how far pixels are, linearly or by the most similar patches",
     "knn": "classify images by their nearest neighbours",
@@ -33,8 +35,11 @@ PROBES = {
 """Probe -> what it does. Its module, of that name in :mod:`selfpatch.commands.probes`, has a help,
 ``add_arguments`` and ``measure``."""
 
-WHOLE_IMAGES = ("knn", "classification", "retrieval")
-"""Probes that read one vector per image; the others read those of patches."""
+WHOLE_IMAGES = ("discovery", "knn", "classification", "retrieval")
+"""Probes that read one vector per image, or keys; the others read the features of patches."""
+
+ONE_BY_ONE = ("discovery",)
+"""Probes whose images keep their own size, so that each has a forward pass."""
 
 
 def module_of(probe: str) -> ModuleType:
@@ -56,6 +61,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         probe.add_argument("--out", metavar="FILE", help="results file, for `selfpatch table`")
         probe.add_argument("--json", action="store_true", help="print JSON")
         add_reading(probe, patches=name not in WHOLE_IMAGES)
+        if name not in ONE_BY_ONE:
+            probe.add_argument("--batch", type=positive, default=16, help="images per forward pass")
 
 
 def add_reading(parser: argparse.ArgumentParser, patches: bool) -> None:
@@ -69,7 +76,6 @@ def add_reading(parser: argparse.ArgumentParser, patches: bool) -> None:
             "--keep", metavar="DIR", type=Path, help="keep the features, for further probes"
         )
     parser.add_argument("--device", help="such as cpu or cuda:1; a GPU where there is one")
-    parser.add_argument("--batch", type=positive, default=16, help="images per forward pass")
     parser.add_argument("--workers", type=natural, default=2, help="processes that read images")
     parser.add_argument(
         "--launcher", choices=["none", "pytorch", "slurm"], default="none", help="what starts it"

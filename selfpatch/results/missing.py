@@ -83,7 +83,8 @@ def task_command(trunk: str, task: str) -> str:
     if task == "davis2017":
         return f"selfpatch davis run --davis DIR --weights {FILE} --out DIR"
     if probe := probe_task(task):
-        return f"selfpatch probe {probe.probe} --weights {FILE} --size {probe.size} --out FILE ..."
+        size = f" --size {probe.size}" if probe.size else ""
+        return f"selfpatch probe {probe.probe} --weights {FILE}{size} --out FILE ..."
     if task not in FINE_TUNING:
         return "# then the task, as with the other backbones"
     config = f"{FINE_TUNING[task].format(slug(trunk))}.py"

@@ -19,6 +19,8 @@ PROBES = {
 DATA_SETS = {
     "ade20k": "ADE20K",
     "voc": "PASCAL VOC 2012",
+    "voc2007": "PASCAL VOC 2007",
+    "voc2012": "PASCAL VOC 2012",
     "cityscapes": "Cityscapes",
     "coco-stuff": "COCO-Stuff",
     "coco-things": "COCO-Things",
@@ -37,7 +39,7 @@ class ProbeTask(NamedTuple):
         data: Data set, and which part of it was learned from.
         probe: A key of :data:`PROBES`.
         how: How the probe reads, where there are several ways.
-        size: Side of the images, in pixels.
+        size: Side of the images, in pixels; nothing where they keep their own.
     """
 
     data: str
@@ -51,7 +53,8 @@ class ProbeTask(NamedTuple):
         known = max((n for n in DATA_SETS if self.data.startswith(n)), key=len, default="")
         data = DATA_SETS.get(known, "") + self.data.removeprefix(known)
         how = f" ({self.how})" if self.how else ""
-        return f"{data.replace('-1of', ', 1/')}, {PROBES[self.probe]}{how}, {self.size} pixels"
+        size = f", {self.size} pixels" if self.size else ""
+        return f"{data.replace('-1of', ', 1/')}, {PROBES[self.probe]}{how}{size}"
 
     @property
     def order(self) -> tuple[int, "ProbeTask"]:
@@ -59,7 +62,7 @@ class ProbeTask(NamedTuple):
         return list(PROBES).index(self.probe), self
 
 
-FORM = re.compile(rf"(.+?)-({'|'.join(PROBES)})(?:-([a-z-]+))?-(\d+)")
+FORM = re.compile(rf"(.+?)-({'|'.join(PROBES)})(?:-([a-z-]+))?(?:-(\d+)|(?<=-discovery))")
 
 
 def probe_task(task: str) -> ProbeTask | None:

@@ -33,6 +33,7 @@ def same(found: dict[str, object], expected: dict[str, object]) -> bool:
 PROBES = {
     "in-context": ["--bank", "120"],
     "linear": ["--steps", "20"],
+    "overclustering": ["--clusters", "9", "--seeds", "2"],
 }
 
 

@@ -15,6 +15,7 @@ from tests.results.made import backbone, recipe_of, result
         ("ade20k-1of8-in-context-512", "ADE20K, 1/8, in-context segmentation, 512 pixels"),
         ("coco-things-overclustering-448", "COCO-Things, overclustering, 448 pixels"),
         ("coco-discovery-480", "COCO, object discovery, 480 pixels"),
+        ("voc2007-discovery", "PASCAL VOC 2007, object discovery"),
         ("nyu-depth-in-context-480", "NYU, depth (in-context), 480 pixels"),
         ("my-cells-linear-96", "my-cells, linear segmentation, 96 pixels"),
         ("ade20k-linear", "ADE20K, linear head"),  # mmsegmentation's
