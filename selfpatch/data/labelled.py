@@ -77,11 +77,10 @@ class RandomCrops(Dataset[tuple[Tensor, int]]):
         """uint8 (count, 3, size, size) and the class."""
         image = read_image(self.images.files[index])
         boxes, _ = self.recipe.draw((self.seed, index), image.height, image.width)
+        size = (self.images.size, self.images.size)
         crops = [
-            image.resize(
-                (self.images.size, self.images.size),
-                Image.Resampling.BILINEAR,
-                (left, top, left + width, top + height),
+            image.crop((left, top, left + width, top + height)).resize(
+                size, Image.Resampling.BILINEAR
             )
             for top, left, height, width, _ in zip(*boxes, strict=True)
         ]

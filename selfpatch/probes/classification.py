@@ -27,7 +27,7 @@ from selfpatch.probes.vectors import vectors_of
 BLOCKS = 4
 """Last blocks of a ViT of which the tokens are read, in DINO's evaluation of ViT-S."""
 
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3)
 """Learning rates that are tried."""
 
 SCORED = 4096

@@ -111,7 +111,7 @@ def leave_one_out(vectors: Tensor, labels: Tensor) -> dict[str, float]:
     for own in queries.split(QUERIES):
         _, rows = nearest(vectors[own], vectors, most + 1)
         itself = rows == own[:, None]
-        itself[:, -1] |= ~itself.any(1)  # where so many are equal to it that it comes later
+        # Itself last, or, where so many are equal to it that it is not there, the last one.
         rows = rows.gather(1, itself.to(torch.uint8).argsort(dim=1, stable=True))[:, :-1]
         right = labels[rows] == labels[own, None]
         precision = right.cumsum(1) / place

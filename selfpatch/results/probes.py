@@ -28,6 +28,8 @@ DATA_SETS = {
     "davis": "DAVIS",
     "spair": "SPair-71k",
     "nyu": "NYU",
+    "roxford5k": "Revisited Oxford",
+    "rparis6k": "Revisited Paris",
 }
 """Data set in a task's name -> its own name; others are called as their folders are."""
 

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from scipy.optimize import minimize
+from torchvision.transforms.v2 import functional
 
 from selfpatch.cli import main
+from selfpatch.data.draws import Recipe, View
 from selfpatch.data.labelled import RandomCrops, labelled_pair
 from selfpatch.errors import InputError
 from selfpatch.models.heads import AggregationHead
@@ -24,6 +27,7 @@ from selfpatch.probes.classification import (
     statistics,
     train,
 )
+from selfpatch.probes.linear import split_off
 from selfpatch.results.file import read_results
 from tests.probes.drawn_classes import draw_classes
 
@@ -71,22 +75,20 @@ def test_features_are_normalised_over_the_images_that_are_learned_from():
     torch.testing.assert_close(std, own.std(0, correction=0))
 
 
-def test_an_epoch_takes_one_crop_of_each_image():
+def test_epochs_take_the_crops_of_an_image_in_turn():
     features, labels = overlapping()
-    crops = torch.cat([features, torch.full_like(features, torch.nan)], 1)
-    numbers, grid = torch.arange(len(labels)), {"one": (0.1,)}
-    crops[:, 1] = features[:, 0]  # of the statistics
-    both, first = (
-        train(own, labels, numbers, READ, grid, 3, Training(epochs=2, batch=8))["one"]
-        for own in (crops, features)
-    )
-    assert both.layers[0].weight.equal(first.layers[0].weight)
-    crops[:, 1] += 100
-    model = train(crops, labels, numbers, READ, grid, 3, Training(epochs=1))["one"]
-    seen = (features[:, 0, [0]].flatten(1) - model.mean) / model.std
-    weights = torch.zeros(3, 4, requires_grad=True)
-    F.cross_entropy(seen @ weights[:, :-1].T + weights[:, -1], labels).backward()
-    torch.testing.assert_close(model.layers[0].weight, -0.1 * weights.grad[:, :-1])
+    crops = torch.cat([features, 2 * features + 1], 1)
+    how, numbers = Training(epochs=2, batch=len(labels)), torch.arange(len(labels))
+    model = train(crops, labels, numbers, READ, {"one": (0.1,)}, 3, how)["one"]
+    weights, moved = torch.zeros(3, 4), torch.zeros(3, 4)
+    for crop, rate in enumerate((0.1, 0.05)):  # along half a cosine
+        seen = (crops[:, crop, 0] - model.mean) / model.std
+        weights.requires_grad_()
+        F.cross_entropy(seen @ weights[:, :-1].T + weights[:, -1], labels).backward()
+        moved = 0.9 * moved + weights.grad
+        weights = (weights - rate * moved).detach()
+    torch.testing.assert_close(model.layers[0].weight, weights[:, :-1])
+    torch.testing.assert_close(model.std, crops[:, :, 0].flatten(0, 1).std(0, correction=0))
 
 
 @pytest.mark.parametrize(
@@ -150,14 +152,21 @@ def test_the_rate_is_chosen_without_the_validation_images(classes, crops):
 
 def test_the_chosen_one_learns_from_the_images_that_were_held_out(classes):
     training, validation = pair(classes)
-    how = Training(rates=(0.1,), epochs=30, batch=32, held_out=0.5)
+    how = Training(rates=(0.1,), epochs=60, batch=32, held_out=1 / 3)
+    seen, held_out = split_off(24, how.held_out, how.seed)
+    files, labels = training.files, training.labels
+    order = {place: n for n, place in enumerate([*seen, *held_out])}  # red images come last
+    training.files, training.labels = (
+        [own[order[n]] for n in range(24)] for own in (files, labels)
+    )
     learned = []
 
     def watched(images):
         learned.append(len(images))
         return middle(images)
 
-    linear_classification(watched, READ, training, validation, how, 32)
+    score, chosen = linear_classification(watched, READ, training, validation, how, 32)
+    assert (score.top1, chosen.held_out) == (100.0, 0.0)
     assert learned == [24, 9]  # each image once, and none twice for its being held out
 
 
@@ -169,6 +178,19 @@ def test_crops_depend_on_seed_and_image_alone(classes):
     assert not one.equal(other)
     assert not one[0].equal(one[1])
     assert not one.equal(RandomCrops(training, 4, 0)[6][0])
+
+
+def test_crops_are_torchvisions_and_half_of_them_are_mirrored(classes):
+    training, _ = pair(classes)
+    found, label = RandomCrops(training, 40, seed=3)[7]
+    image = Image.open(training.files[7])
+    boxes, _ = Recipe([View(16, (0.08, 1.0))] * 40).draw((3, 7), 32, 32)
+    for crop, (*box, flip) in zip(found, zip(*boxes, strict=True), strict=True):
+        own = functional.resized_crop(image, *map(int, box), [16, 16])
+        own = functional.hflip(own) if flip else own
+        assert crop.equal(functional.pil_to_tensor(own))
+    assert label == training.labels[7]
+    assert 10 < boxes.flip.sum() < 30
 
 
 def test_a_single_training_image_is_too_few(tmp_path):

@@ -76,7 +76,7 @@ def add_labelled(parser: argparse.ArgumentParser) -> None:
 
 def name_of(train: str) -> str:
     """The data set's name in a task's: of the folder in which the training images' folder lies."""
-    return Path(train).resolve().parent.name
+    return Path(train).resolve().parent.name or "images"
 
 
 def learned_from(images: "LabelledImages") -> dict[str, object]:
