@@ -137,31 +137,51 @@ def nearest(queries: Tensor, bank: Tensor, k: int) -> tuple[Tensor, Tensor]:
     Returns:
         Inner products fp32 (Q, k), falling, and int64 (Q, k), the rows.
     """
-    best = queries.new_full((len(queries), k), float("-inf"))
-    rows = torch.zeros(len(queries), k, dtype=torch.int64, device=queries.device)
-    first = min(64 * k, len(bank))  # few, since all of them lie above what is known before
+    first = min(64 * k, len(bank))  # few, since all of them are sorted
+    best, rows = (queries @ bank[:first].to(queries.dtype).T).topk(k)
     part = PART.get(queries.device.type, PART["cpu"])
-    for start, end in pairwise([0, *range(first, len(bank), part), len(bank)]):
+    for start, end in pairwise([*range(first, len(bank), part), len(bank)]):
         similarity = queries @ bank[start:end].to(queries.dtype).T
-        values, index = above(similarity, best[:, -1:])
-        best, order = torch.cat([best, values], 1).topk(k)
-        rows = torch.cat([rows, index + start], 1).gather(1, order)
+        query, column, value = above(similarity, best[:, -1])
+        replace_least(best, rows, query, column + start, value)
     return best, rows
 
 
-def above(values: Tensor, floor: Tensor) -> tuple[Tensor, Tensor]:
-    """What of (Q, M) may lie above a floor (Q, 1), and its columns, both (Q, n); all that does.
+def above(values: Tensor, floor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """What of (Q, M) lies above its row's floor (Q,): rows, columns and values, (E,) each.
 
     Columns are looked at in tiles: first at their maxima, then at the tiles whose maximum is above.
     """
-    tiles = F.pad(values, (0, -values.shape[1] % TILE), value=float("-inf")).unflatten(
-        1, (TILE, -1)
-    )
-    greatest = tiles.amax(1)
-    most = int((greatest > floor).sum(1).max())  # tiles of one query
-    chosen = greatest.topk(most, sorted=False).indices[:, None].expand(-1, TILE, -1)
-    first = torch.arange(TILE, device=values.device)[:, None] * tiles.shape[2]
-    return tiles.gather(2, chosen).flatten(1), (first + chosen).flatten(1)
+    if values.shape[1] % TILE:
+        values = F.pad(values, (0, -values.shape[1] % TILE), value=float("-inf"))
+    tiles = values.unflatten(1, (TILE, -1))
+    row, tile = (tiles.amax(1) > floor[:, None]).nonzero(as_tuple=True)
+    inside = tiles[row, :, tile]
+    entry, place = (inside > floor[row, None]).nonzero(as_tuple=True)
+    return row[entry], place * tiles.shape[2] + tile[entry], inside[entry, place]
+
+
+def replace_least(best: Tensor, rows: Tensor, query: Tensor, row: Tensor, value: Tensor) -> None:
+    """Let entries take the place of the least of their query's best, where they are greater.
+
+    Args:
+        best: (Q, k), falling; changed.
+        rows: (Q, k), their rows; changed.
+        query: (E,), whose each entry is, rising.
+        row: (E,), its row.
+        value: (E,), its value.
+    """
+    k = best.shape[1]
+    changed, own, counts = query.unique_consecutive(return_inverse=True, return_counts=True)
+    if not len(changed):
+        return
+    place = torch.arange(len(query), device=query.device) - (counts.cumsum(0) - counts)[own]
+    values = best.new_full((len(changed), k + int(counts.max())), float("-inf"))
+    found = rows.new_zeros(values.shape)
+    values[:, :k], found[:, :k] = best[changed], rows[changed]
+    values[own, k + place], found[own, k + place] = value, row
+    best[changed], order = values.topk(k)
+    rows[changed] = found.gather(1, order)
 
 
 def read_out(
