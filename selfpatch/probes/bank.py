@@ -93,6 +93,9 @@ def bank_of(
     # Made at once: a bank that is put together from parts needs their memory, too.
     dtype = torch.float16 if features.half else torch.float32
     vectors = torch.zeros(rows, features.width, dtype=dtype, device=features.device)
+    # In any order: those that a query resembles most, the patches of one image, are spread over
+    # the parts of a search, which then has few entries to sort in each.
+    places = torch.from_numpy(np.random.default_rng(seed).permutation(rows)).view(-1, each)
     shares: dict[int, Shares] = {}
     own = own_share(range(len(images.files)))
     for number, found in features.batches(images, own, batch, workers, "bank"):
@@ -100,10 +103,11 @@ def bank_of(
         of_image = shares_in(labels)
         kept = sample(of_image, each, np.random.default_rng((seed, number)))
         chosen = F.normalize(found[kept.to(found.device)], dim=-1)
-        vectors[number * each : (number + 1) * each] = chosen
+        vectors[places[number].to(found.device)] = chosen.to(dtype)
         shares[number] = without_zeros(of_image[kept])
     shares = exchanged(vectors, shares)
-    bank = Bank(vectors, joined([shares[number] for number in sorted(shares)]))
+    in_order = joined([shares[number] for number in sorted(shares)])
+    bank = Bank(vectors, in_order.taken(places.flatten().argsort()))
     if not len(bank.shares.shares):
         raise InputError("no pixel of the training images' maps is labelled; look at the maps")
     return bank.to(features.device)

@@ -16,7 +16,7 @@ from torch import Tensor
 NEIGHBOURS, TEMPERATURE = 30, 0.02
 """Neighbours that are read, and the temperature of their similarities (Balazevic et al.)."""
 
-PART = {"cpu": 2**12, "cuda": 2**17}
+PART = {"cpu": 2**11, "cuda": 2**17}
 """Rows of the bank that are compared at once."""
 
 TILE = 32
@@ -43,6 +43,21 @@ class Shares(NamedTuple):
         """Memory that they take."""
         return sum(part.nbytes for part in self)
 
+    def entries(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """How many classes each of these patches (N,) has, and where they stand, in this order."""
+        first, end = self.starts[index], self.starts[index + 1]
+        count = end - first
+        # Entry e of the n-th patch that is asked for stands at first[n] + e.
+        before = (count.cumsum(0) - count).repeat_interleave(count)
+        entry = torch.arange(len(before), device=index.device) - before
+        return count, entry + first.repeat_interleave(count)
+
+    def taken(self, index: Tensor) -> "Shares":
+        """Those of these patches (N,), in this order."""
+        count, entry = self.entries(index)
+        starts = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        return Shares(starts, self.classes[entry], self.shares[entry])
+
     def mixed(self, index: Tensor, weights: Tensor, num_classes: int) -> Tensor:
         """Weighted sums of the shares of patches.
 
@@ -54,12 +69,7 @@ class Shares(NamedTuple):
         Returns:
             (Q, C).
         """
-        first, end = self.starts[index.flatten()], self.starts[index.flatten() + 1]
-        count = end - first
-        # Entry e of the n-th patch that is asked for stands at first[n] + e.
-        before = (count.cumsum(0) - count).repeat_interleave(count)
-        entry = torch.arange(len(before), device=index.device) - before
-        entry = entry + first.repeat_interleave(count)
+        count, entry = self.entries(index.flatten())
         query = torch.arange(len(index), device=index.device).repeat_interleave(index.shape[1])
         place = query.repeat_interleave(count) * num_classes + self.classes[entry]
         values = weights.flatten().repeat_interleave(count) * self.shares[entry]

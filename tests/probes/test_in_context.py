@@ -89,3 +89,11 @@ def test_shares_joined_are_those_of_all():
     )
     whole = without_zeros(shares)
     assert all(a.equal(b) for a, b in zip(parts, whole, strict=True))
+
+
+def test_shares_are_taken_in_any_order():
+    shares = drawn_shares(20, 5, seed=3)
+    index = torch.randperm(20, generator=torch.Generator().manual_seed(4))[:13]
+    taken = without_zeros(shares).taken(index)
+    expected = without_zeros(shares[index])
+    assert all(found.equal(own) for found, own in zip(taken, expected, strict=True))
