@@ -39,6 +39,8 @@ METRIC_NAMES = {
     "F-Mean": "Fm",
     "J-Recall": "Jr",
     "F-Recall": "Fr",
+    "RMSE-cm": "RMSE, cm ↓",
+    "AbsRel": "AbsRel, % ↓",
 }
 """Metric -> the heading of its column, where that is another one."""
 
