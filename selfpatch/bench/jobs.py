@@ -134,7 +134,7 @@ def task_jobs(
     work_dir: Path,
 ) -> Iterator[Job]:
     """The jobs of one task on one backbone: one per seed, where the task draws anything."""
-    draws = task.work == "finetune"
+    draws = task.work != "davis"
     given = [] if made else [Path(weights)]
     for own in plan.seeds if seed is None and draws else (seed,):
         folder = f"{below(folder_of(backbone.name), own)}/{folder_of(task.name)}"
@@ -143,6 +143,8 @@ def task_jobs(
             command = ["davis", "run", "--davis", davis, "--weights", weights]
             command += ["--out", str(work_dir / folder), *flags(task.options)]
             environment: dict[str, str] = {}
+        elif task.work == "probe":
+            command, environment = probing(plan, task, weights, own, folder, work_dir), {}
         else:
             command, environment = finetuning(plan, task, weights, own, folder, work_dir)
         yield job(
@@ -154,9 +156,28 @@ def task_jobs(
             task.resources,
             work_dir,
             needs=[made.output] if made else [],
-            given=[*given, *own_file(task.source)],
+            given=[*given, *(own_file(task.source) if task.work == "finetune" else [])],
             environment=environment,
         )
+
+
+def probing(
+    plan: Plan, task: Task, weights: str, seed: int | None, folder: str, work_dir: Path
+) -> list[str]:
+    """The command of a probe; ``data.NAME`` in its options is the folder of that data."""
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [placed(one) for one in value]
+        found = re.fullmatch(r"data\.(\w+)(/.*)?", str(value))
+        if not found:
+            return value
+        return root(plan, found[1], f"the task {task.name!r}", work_dir) + (found[2] or "")
+
+    options = {name: placed(value) for name, value in task.options.items()}
+    command = ["probe", task.source, "--weights", weights, *flags(options)]
+    command += [] if seed is None else ["--seed", str(seed)]
+    return [*command, "--out", str(work_dir / folder / "results.json")]
 
 
 def finetuning(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 ORIGINS = ("pretrain", "import", "file", "random")
-WORK = ("finetune", "davis")
+WORK = ("finetune", "davis", "probe")
 DATA = ("images", "coco", "ade20k", "davis")
 RESOURCES = ("processes", "gpus", "cpus", "memory", "minutes")
 
@@ -59,7 +59,7 @@ class Task:
     Attributes:
         name: Unique; also the folder of its results.
         work: One of :data:`WORK`.
-        source: Config of a fine-tuning; empty for the others.
+        source: Config of a fine-tuning; name of a probe; empty for the others.
         options: Settings of the config, or options of the command.
         resources: What its job takes.
     """

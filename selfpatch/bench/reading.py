@@ -25,6 +25,7 @@ from selfpatch.bench.plan import (
 )
 from selfpatch.demo.sizes import Sizes
 from selfpatch.errors import InputError
+from selfpatch.results.probes import PROBES
 
 SECTIONS = ("data", "sizes", "seeds", "backbones", "tasks")
 
@@ -35,6 +36,7 @@ RESERVED = ("backbone", "data", "report.html", "jobs.json", "snakemake.log")
 
 SET_BY_BENCH = {
     "davis": ("davis", "weights", "out", "dry-run", "overwrite", "layout"),
+    "probe": ("weights", "out", "seed", "json", "launcher"),
     "finetune": (
         "model.backbone.init_cfg.checkpoint", "randomness.seed", "val_evaluator.outfile_prefix",
         "val_evaluator.output_dir",
@@ -169,7 +171,9 @@ def task(path: Path, name: str, entry: Any, taken: Mapping[str, int]) -> Task:
     where = f"the task {name!r}"
     known(path, where, entry, [*WORK, "options", *RESOURCES])
     work = only(path, where, entry, WORK)
-    source = str(entry[work]) if work == "finetune" else ""
+    source = "" if work == "davis" else str(entry[work])
+    if work == "probe":
+        known(path, f"the probe of {where}", {source: None}, PROBES)
     options = options_of(path, where, entry, SET_BY_BENCH[work])
     takes = resources(path, where, entry, taken, work == "finetune", True)
     if "processes" in taken:

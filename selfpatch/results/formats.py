@@ -192,7 +192,8 @@ def latex_block(grid: Grid, shown: Sequence[int]) -> str:
 
 LATEX = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "↓": r"$\downarrow$", "[": "{[}", "]": "{]}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "↓": r"$\downarrow$", "±": r"$\pm$", "[": "{[}", "]": "{]}",
+    "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "\N{REPLACEMENT CHARACTER}": "?",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }  # fmt: skip

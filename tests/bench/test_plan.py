@@ -82,6 +82,8 @@ def test_a_whole_plan(plan, tmp_path):
         ("davis: {},", "finetune: x, gpus: 1, processes: 2,", "has 2 processes and 1 GPUs; mmdet"),
         ("seeds:", "sizes: {framse: 3}\nseeds:", "did you mean frames?"),
         ("  davis: ", "  davos: ", "data has the unknown key 'davos'; did you mean davis?"),
+        ("davis: {},", "probe: in-kontext,", "unknown key 'in-kontext'; did you mean in-context?"),
+        ("davis: {}, options: {", "probe: knn, options: {seed: 1, ", "has the option seed,"),
         ("  davis2017:", "  backbone:", "'backbone' of tasks has the suite's own folder"),
     ],
 )  # fmt: skip
@@ -209,3 +211,21 @@ def test_a_backbone_may_be_a_name_or_a_folder_and_be_told_what_it_does_not_say(p
         given = ["--method", "dino", "--set", "num_heads=6", "mean=[1,1,1]"]
         assert jobs[0].command[:2] == ["import", source]
         assert jobs[0].command[3:] == given
+
+
+def test_a_probe_is_a_task_for_each_seed_on_the_plans_data(plan, tmp_path):
+    options = "{davis: data.davis, size: 64, part: 1/2}"
+    found = plan(
+        "{davis: {}, options: {short-side: 240}}", f"{{probe: in-context, options: {options}}}"
+    )
+    jobs = [job for job in jobs_of(found, tmp_path / "work") if job.kind == "davis2017"]
+    assert [job.folder for job in jobs] == [
+        f"{backbone}/seed-{seed}/davis2017" for backbone in ("floor", "mine") for seed in (0, 1)
+    ]
+    weights = str(tmp_path / "b.safetensors")
+    assert jobs[-1].command == [
+        "probe", "in-context", "--weights", weights, "--davis", str(tmp_path / "davis"), "--size",
+        "64", "--part", "1/2", "--seed", "1", "--out",
+        str(tmp_path / "work/mine/seed-1/davis2017/results.json"),
+    ]  # fmt: skip
+    check_commands(jobs)
