@@ -9,17 +9,28 @@ import torch.distributed as dist
 from selfpatch.errors import InputError
 
 
-def start_processes(launcher: str) -> None:
-    """Join the processes of a distributed run."""
+def start_processes(launcher: str, device: str | None = None) -> None:
+    """Join the processes of a distributed run.
+
+    Args:
+        launcher: ``none``, ``pytorch`` or ``slurm``.
+        device: The device that was asked for; None is a GPU for each process, where there are some.
+
+    Raises:
+        InputError: No launcher has started this process, or all would have one GPU.
+    """
     if launcher == "none":
         return
     if launcher == "slurm":
         os.environ |= processes_of_slurm()
     if "RANK" not in os.environ:
         raise InputError("--launcher pytorch takes a command that begins with torchrun")
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    if device and ":" in device:
+        raise InputError(f"--device {device} is one for all processes; leave it out")
+    on_gpus = torch.cuda.is_available() and device != "cpu"
+    if on_gpus:  # a task of Slurm may see its own GPU alone
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+    dist.init_process_group("nccl" if on_gpus else "gloo")
 
 
 def processes_of_slurm() -> dict[str, str]:

@@ -15,6 +15,7 @@ from selfpatch.atomic import atomic_write
 from selfpatch.bench.plan import Backbone, Plan, Resources, Task, folder_of
 from selfpatch.errors import InputError, config_errors_as_sentences
 from selfpatch.models.variants import VARIANTS
+from selfpatch.results.probes import DRAWING
 from selfpatch.shipped import HOSTS, files_of, find_config, host_of
 
 
@@ -134,7 +135,7 @@ def task_jobs(
     work_dir: Path,
 ) -> Iterator[Job]:
     """The jobs of one task on one backbone: one per seed, where the task draws anything."""
-    draws = task.work != "davis"
+    draws = task.work == "finetune" or task.source in DRAWING
     given = [] if made else [Path(weights)]
     for own in plan.seeds if seed is None and draws else (seed,):
         folder = f"{below(folder_of(backbone.name), own)}/{folder_of(task.name)}"
@@ -176,7 +177,7 @@ def probing(
 
     options = {name: placed(value) for name, value in task.options.items()}
     command = ["probe", task.source, "--weights", weights, *flags(options)]
-    command += [] if seed is None else ["--seed", str(seed)]
+    command += ["--seed", str(seed)] * (task.source in DRAWING)
     return [*command, "--out", str(work_dir / folder / "results.json")]
 
 

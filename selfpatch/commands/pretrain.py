@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from selfpatch.commands.parser import parsed, positive
+from selfpatch.errors import InputError
 from selfpatch.shipped import find_config
 
 
@@ -69,7 +70,9 @@ def run(args: argparse.Namespace) -> None:
     from selfpatch.parent import end_forks_with_this_process
 
     for line in args.probe:  # a wrong one ends the command at once
-        parsed(["probe", *shlex.split(line), "--weights", "teacher"])
+        probe = parsed(["probe", *shlex.split(line), "--weights", "teacher"])
+        if probe.out or probe.device or getattr(probe, "keep", None):
+            raise InputError(f"--probe '{line}': leave out --out, --device and --keep")
     end_forks_with_this_process()
     cfg = read_config(
         find_config(args.config, "selfpatch.configs"),

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from selfpatch.commands.parser import natural, positive
+from selfpatch.results.probes import DRAWING
 
 if TYPE_CHECKING:
     from selfpatch.commands.probes.outcome import Outcome
@@ -57,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         probe.description, probe.epilog = first, rest.strip()
         probe.add_argument("--weights", required=True, help="backbone file or checkpoint")
         module.add_arguments(probe)
-        probe.add_argument("--seed", type=natural, default=0, help="of what is drawn")
+        if name in DRAWING:
+            probe.add_argument("--seed", type=natural, default=0, help="of what is drawn")
         probe.add_argument("--out", metavar="FILE", help="results file, for `selfpatch table`")
         probe.add_argument("--json", action="store_true", help="print JSON")
         add_reading(probe, patches=name not in WHOLE_IMAGES)
@@ -87,7 +89,7 @@ def run(args: argparse.Namespace) -> None:
     from selfpatch.models.distributed import rank
     from selfpatch.processes import start_processes
 
-    start_processes(args.launcher)
+    start_processes(args.launcher, args.device)
     began = time.perf_counter()
     outcome = module_of(args.probe).measure(args)
     seconds = time.perf_counter() - began
@@ -126,6 +128,6 @@ def write(args: argparse.Namespace, outcome: "Outcome", seconds: float) -> None:
         dataset=described_data(outcome.folder, outcome.tested, outcome.unit),
         backbone=outcome.info,
         hours=seconds / 3600,
-        seed=args.seed,
+        seed=args.seed if args.probe in DRAWING else None,
         settings=outcome.settings,
     )

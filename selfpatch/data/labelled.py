@@ -1,6 +1,7 @@
 """Folder per class -> labelled images, resized and cropped as for evaluation."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -115,4 +116,19 @@ def labelled_pair(train: str, val: str, size: int) -> tuple[LabelledImages, Labe
     classes = classes_of(train)
     if not Path(val).is_dir():
         raise InputError(f"the folder {val} does not exist; give one of CLASS/IMAGE")
-    return LabelledImages(train, classes, size), LabelledImages(val, classes, size)
+    both = LabelledImages(train, classes, size), LabelledImages(val, classes, size)
+    check_apart(*(map(Path, images.files) for images in both))
+    return both
+
+
+def check_apart(training: Iterable[Path], test: Iterable[Path]) -> None:
+    """Refuse images that are learned from and tested on.
+
+    Raises:
+        InputError: Names one.
+    """
+    if twice := {path.resolve() for path in training} & {path.resolve() for path in test}:
+        raise InputError(
+            f"{min(twice)} is among the images that are learned from and among those that are"
+            " tested on; take it out of one of them"
+        )

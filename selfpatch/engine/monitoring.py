@@ -144,7 +144,7 @@ class Probe(EvaluationHook):
 
     def __init__(self, line: str, interval: int = 1) -> None:
         super().__init__(interval)
-        self.line = shlex.split(line)
+        self.line, self.task = shlex.split(line), ""
 
     def evaluate(self, runner: Runner, teacher: Network) -> dict[str, float]:
         """Write the teacher as a checkpoint, and let the command measure it.
@@ -169,6 +169,10 @@ class Probe(EvaluationHook):
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
             raise InputError(f"`selfpatch probe {shlex.join(self.line)}` said: {said[-1]}")
         (result,) = read_results([out]).values()
+        self.task = result.task
+        others = [hook for hook in runner.hooks if isinstance(hook, Probe) and hook is not self]
+        if self.task in [other.task for other in others]:
+            raise InputError(f"two of the probes are {self.task}; leave one of them")
         out.replace(folder / f"{result.task}.json")
         return {
             f"{result.task}/{name}": value

@@ -72,6 +72,8 @@ def second_eigenvector(joined: np.ndarray) -> np.ndarray:
     Returns:
         fp64 (N,).
     """
+    if len(joined) == 1:
+        return np.ones(1)
     weights = np.where(joined, 1.0, EPS)
     degrees = weights.sum(1)
     root = np.sqrt(degrees)

@@ -83,7 +83,8 @@ def knn_classes(similarity: Tensor, labels: Tensor, num_classes: int, temperatur
     Returns:
         int64 (Q, 5), -1 from where on no class has a vote.
     """
-    votes = similarity.div(temperature).exp()
+    greatest = similarity.amax(1, keepdim=True)  # subtracted, for small temperatures
+    votes = (similarity - greatest).div(temperature).exp().clamp(min=1e-30)
     totals = votes.new_zeros(len(votes), max(num_classes, TOP)).scatter_add_(1, labels, votes)
     most, classes = totals.topk(TOP)
     return classes.where(most > 0, -1)

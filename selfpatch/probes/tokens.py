@@ -95,6 +95,7 @@ class Kept(Dataset[Tensor]):
         self, folder: Path, about: dict[str, object], shape: tuple[int, int, int], dtype: np.dtype
     ) -> None:
         own = folder / hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+        self.folder = own
         own.mkdir(parents=True, exist_ok=True)
         with open(own / "lock", "w") as lock:  # another process may be about to make the files
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -110,7 +111,16 @@ class Kept(Dataset[Tensor]):
         return len(self.tokens)
 
     def __getitem__(self, number: int) -> Tensor:
-        """(N, D), in the kept precision."""
+        """(N, D), in the kept precision.
+
+        Raises:
+            InputError: They were never computed, or in another folder.
+        """
+        if not self.done[number]:
+            raise InputError(
+                f"{self.folder} lacks the features of image {number}; give all processes one --keep"
+                " folder, on a disk of one machine"
+            )
         return torch.from_numpy(np.array(self.tokens[number]))
 
 

@@ -84,7 +84,10 @@ def task_command(trunk: str, task: str) -> str:
         return f"selfpatch davis run --davis DIR --weights {FILE} --out DIR"
     if probe := probe_task(task):
         size = f" --size {probe.size}" if probe.size else ""
-        return f"selfpatch probe {probe.probe} --weights {FILE}{size} --out FILE ..."
+        how = f" --readout {probe.how}" if probe.how else ""
+        part = re.search(r"-1of(\d+)$", probe.data)
+        how += f" --part 1/{part[1]}" if part else ""
+        return f"selfpatch probe {probe.probe} --weights {FILE}{size}{how} --out FILE ..."
     if task not in FINE_TUNING:
         return "# then the task, as with the other backbones"
     config = f"{FINE_TUNING[task].format(slug(trunk))}.py"

@@ -16,6 +16,12 @@ PROBES = {
 }
 """Probe -> what it measures, in the order of the tables."""
 
+SEGMENTATION = ("in-context", "linear", "overclustering")
+"""Probes that are tested on all images of a data set."""
+
+DRAWING = ("in-context", "linear", "overclustering", "depth", "classification")
+"""Probes that draw something, by a seed."""
+
 DATA_SETS = {
     "ade20k": "ADE20K",
     "voc": "PASCAL VOC 2012",
@@ -52,7 +58,8 @@ class ProbeTask(NamedTuple):
     @property
     def title(self) -> str:
         """Its name as people read it."""
-        known = max((n for n in DATA_SETS if self.data.startswith(n)), key=len, default="")
+        names = (n for n in DATA_SETS if re.match(rf"{n}(?![a-z])", self.data))
+        known = max(names, key=len, default="")
         data = DATA_SETS.get(known, "") + self.data.removeprefix(known)
         how = f" ({self.how})" if self.how else ""
         size = f", {self.size} pixels" if self.size else ""
@@ -64,10 +71,11 @@ class ProbeTask(NamedTuple):
         return list(PROBES).index(self.probe), self
 
 
-FORM = re.compile(rf"(.+?)-({'|'.join(PROBES)})(?:-([a-z-]+))?(?:-(\d+)|(?<=-discovery))")
+DEPTH = re.compile(r"(.+)-(depth)-(linear|in-context)-(\d+)")
+FORM = re.compile(rf"(.+)-({'|'.join(PROBES)})()(?:-(\d+)|(?<=-discovery))")
 
 
 def probe_task(task: str) -> ProbeTask | None:
     """What the name of a task says, if it is a probe's."""
-    found = FORM.fullmatch(task)
+    found = DEPTH.fullmatch(task) or FORM.fullmatch(task)
     return ProbeTask(*(part or "" for part in found.groups())) if found else None

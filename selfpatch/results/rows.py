@@ -8,6 +8,7 @@ from typing import NamedTuple
 from selfpatch.errors import InputError
 from selfpatch.results.file import Result, Results
 from selfpatch.results.models import Model, base_of, model_of, nearest
+from selfpatch.results.probes import SEGMENTATION, probe_task
 from selfpatch.results.published import WHOLE
 from selfpatch.results.settings import UNKNOWN, differences, digest
 from selfpatch.results.statistics import Difference, Seeds, difference
@@ -117,7 +118,11 @@ def cell_of(metric: str, group: Results) -> Cell:
 
 def share(result: Result) -> str:
     """``2 of 30 sequences`` where a result is one of part of a data set; else nothing."""
-    whole = WHOLE.get(result.task) or WHOLE.get(result.task.split("-")[0])
+    probe = probe_task(result.task)
+    named = WHOLE.get(result.task.split("-")[0])
+    if probe:  # others have images of their own, or only those with an object
+        named = WHOLE.get(probe.data.split("-")[0]) if probe.probe in SEGMENTATION else None
+    whole = WHOLE.get(result.task) or named
     count, unit = result.dataset["count"], result.dataset["unit"]
     return "" if whole in (None, count) else f"{count} of {whole} {unit}"
 

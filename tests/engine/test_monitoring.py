@@ -1,5 +1,6 @@
 """k-NN, DAVIS and the spread of tokens while a run trains."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ def test_spread_of_tokens_by_hand():
 
 
 def test_evaluations_are_logged_before_and_during_training(images, real_data, tmp_path):
-    hooks = evaluations(knn=(str(images), str(images)))
+    shutil.copytree(images, tmp_path / "val")
+    hooks = evaluations(knn=(str(images), str(tmp_path / "val")))
     hooks += evaluations(davis=str(davis_excerpt(real_data, tmp_path)))
     train("demo_selfpatch.py", images, tmp_path / "run", hooks=hooks)
     lines = read_scalars(tmp_path / "run")

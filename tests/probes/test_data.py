@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from selfpatch.cli import main
-from selfpatch.commands.probes.data import add_data, data_of, folder_of
+from selfpatch.commands.probes.data import add_data, data_of, folder_of, settings_of
 from selfpatch.data.segmented import checked, folder
 from selfpatch.errors import InputError
 
@@ -51,6 +51,8 @@ def test_a_part_is_drawn_by_the_seed_and_lies_in_a_larger_one(scenes):
     assert names["1/20"] < names["1/4"] < names["1/2"] < names["1/1"]
     other, _, _ = data_of(given("--data", scenes, "--classes", 3, "--part", "1/2", "--seed", 1))
     assert len(other) == 10
+    half = data_of(given("--data", scenes, "--classes", 3, "--part", "1/2"))[0]
+    assert settings_of(other) == settings_of(half)  # so that seeds are averaged
     assert set(other.names()) != names["1/2"]
 
 

@@ -6,10 +6,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
 from selfpatch.cli import main
 from selfpatch.data.labelled import labelled_pair
 from selfpatch.engine.launch import evaluations
+from selfpatch.errors import InputError
 from selfpatch.probes.knn import knn_accuracy, knn_classes
 from selfpatch.results.file import read_results
 from selfpatch.results.scalars import read_scalars
@@ -122,3 +124,17 @@ def test_neighbours_vote_where_the_vectors_are():
         labels = torch.zeros(4, 2, dtype=torch.int64, device="cuda")
         found = knn_classes(images(4, 2), labels, 3, temperature=0.07)
     assert found.device.type == "cuda"
+
+
+def test_small_temperatures_leave_the_nearest_the_greatest_vote():
+    similarity, labels = torch.tensor([[0.999, 0.90, 0.899]]), torch.tensor([[3, 1, 1]])
+    for temperature in (0.07, 0.01, 0.001):
+        assert knn_classes(similarity, labels, 6, temperature)[0, :2].tolist() == [3, 1]
+
+
+def test_images_that_vote_and_are_classified_are_refused(tmp_path):
+    drawn = tmp_path / "a"
+    (drawn / "c").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(drawn / "c/0.png")
+    with pytest.raises(InputError, match=r"0.png is among the images that are learned from and"):
+        labelled_pair(str(drawn), str(drawn), 16)

@@ -120,3 +120,13 @@ def test_other_images_of_the_same_names_and_sizes_are_other_images(backbones, tm
     kept = KeptFeatures(features, info.fingerprint, tmp_path / "kept")
     one, other = (read(kept, of, [0])[0] for of in sets)
     assert not torch.allclose(one, other)
+
+
+def test_features_that_another_folder_has_are_not_taken_for_zeros(scenes, backbones, tmp_path):
+    features, info = backbones[0]
+    kept = KeptFeatures(features, info.fingerprint, tmp_path)
+    read(kept, scenes, [0, 2])
+    items = kept.items(scenes)
+    assert items[2].any()
+    with pytest.raises(InputError, match="lacks the features of image 1; give all processes one"):
+        items[1]

@@ -4,6 +4,7 @@ import pytest
 
 from selfpatch.results.layouts import build_tables
 from selfpatch.results.probes import probe_task
+from selfpatch.results.rows import share
 from selfpatch.results.table import task_title
 from tests.results.made import backbone, recipe_of, result
 
@@ -20,6 +21,10 @@ from tests.results.made import backbone, recipe_of, result
         ("my-cells-linear-96", "my-cells, linear segmentation, 96 pixels"),
         ("ade20k-linear", "ADE20K, linear head"),  # mmsegmentation's
         ("cells", "cells"),
+        ("nyu-depth-linear-64", "NYU, depth (linear), 64 pixels"),
+        ("data-knn-linear-448", "data-knn, linear segmentation, 448 pixels"),
+        ("vocabulary-linear-64", "vocabulary, linear segmentation, 64 pixels"),
+        ("voc-aug-linear-448", "PASCAL VOC 2012-aug, linear segmentation, 448 pixels"),
     ],
 )
 def test_a_task_has_a_title(task, title):
@@ -54,3 +59,9 @@ def test_probes_have_a_table_each_with_differences_and_commands():
     assert missing.commands[-1].startswith(
         "selfpatch probe linear --weights FILE".replace("FILE", "backbone.safetensors --size 448")
     )
+
+
+def test_a_probe_is_of_a_part_of_a_data_set_only_where_it_tests_on_all_images():
+    assert share(result("ade20k-in-context-512", count=3)) == "3 of 2000 images"
+    assert share(result("coco-discovery", count=19817)) == ""
+    assert share(result("ade20k-upernet", count=3)) == "3 of 2000 images"

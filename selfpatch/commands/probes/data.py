@@ -125,12 +125,17 @@ def folder_of(args: argparse.Namespace) -> str:
 
 
 def settings_of(training: "SegmentedImages") -> dict[str, object]:
-    """What of the training images changes a number, for a results file."""
+    """What of the training images changes a number, for a results file.
+
+    Of a part that is the whole that it was drawn from: the seed stands there already.
+    """
+    from selfpatch.data.segmented import Part
     from selfpatch.results.file import described_data
 
-    learned = described_data("", training.names(), "images")
+    whole = training.whole if isinstance(training, Part) else training
+    learned = described_data("", whole.names(), "images")
     return {
         "classes": training.num_classes,
-        "training images": learned["count"],
+        "training images": len(training),
         "names of the training images": learned["names"],
     }

@@ -35,11 +35,13 @@ def measure(args: argparse.Namespace) -> Outcome:
     from selfpatch.commands.probes.in_context import say_time
     from selfpatch.commands.probes.loading import patch_features, reading_of
     from selfpatch.data.depth import nyu
+    from selfpatch.data.labelled import check_apart
     from selfpatch.probes.depth import depth_bank, in_context_depth, linear_depth
     from selfpatch.probes.linear import Training
     from selfpatch.results.file import described_data
 
     training, test = nyu(args.nyu, "train"), nyu(args.nyu, "test")
+    check_apart(training.files, test.files)
     features, info = patch_features(args)
     loading = {"batch": args.batch, "workers": args.workers}
     learned = described_data("", training.names(), "images")

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data(parser)
     parser.add_argument("--size", type=positive, default=448, help="side of the images, in pixels")
     parser.add_argument("--clusters", type=positive, default=500, help="beside one per class")
-    parser.add_argument("--seeds", type=positive, default=5, help="runs, from --seed on")
+    parser.add_argument("--seeds", type=positive, default=5, help="runs, others for each --seed")
 
 
 def measure(args: argparse.Namespace) -> Outcome:
@@ -39,7 +39,8 @@ def measure(args: argparse.Namespace) -> Outcome:
     validation, name = validation_of(args)
     features, info = patch_features(args)
     classes = validation.num_classes
-    seeds = list(range(args.seed, args.seed + args.seeds))
+    first = args.seed * args.seeds  # so that no two seeds share a run
+    seeds = list(range(first, first + args.seeds))
     numbers = list(dict.fromkeys([args.clusters, classes]))
     scores = overclustering(features, validation, numbers, seeds, args.batch, args.workers)
     settings = {**reading_of(args), "classes": classes, "seeds": args.seeds}
