@@ -150,7 +150,7 @@ class Probe(EvaluationHook):
         """Write the teacher as a checkpoint, and let the command measure it.
 
         Raises:
-            InputError: The command ended with an error.
+            InputError: The command ended with an error before anything was trained.
         """
         model = unwrapped(runner.model)
         folder = Path(runner.work_dir, "probes")
@@ -167,7 +167,11 @@ class Probe(EvaluationHook):
         checkpoint.unlink()
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise InputError(f"`selfpatch probe {shlex.join(self.line)}` said: {said[-1]}")
+            sentence = f"`selfpatch probe {shlex.join(self.line)}` said: {said[-1]}"
+            if runner.iter == 0:
+                raise InputError(sentence)
+            runner.logger.warning(sentence)  # what was trained is worth more
+            return {}
         (result,) = read_results([out]).values()
         self.task = result.task
         others = [hook for hook in runner.hooks if isinstance(hook, Probe) and hook is not self]

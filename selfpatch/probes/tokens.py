@@ -1,5 +1,6 @@
 """Images -> the features of their patches on disk, computed once for all probes of a backbone."""
 
+import copy
 import fcntl
 import hashlib
 import json
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from selfpatch.atomic import atomic_write
+from selfpatch.data.segmented import Part
 from selfpatch.errors import InputError
 from selfpatch.probes.features import Images, PatchFeatures
 
@@ -51,11 +53,10 @@ class KeptFeatures(PatchFeatures):
     ) -> Iterator[tuple[int, Tensor]]:
         """The features (N, D) of each of these images, with its number."""
         kept = self.kept(images)
-        missing = [number for number in numbers if not kept.done[number]]
+        missing = [number for number in numbers if not kept.has(number)]
         computed = PatchFeatures(self.trunk, self.device, self.size, self.layer, self.half)
         for number, found in computed.batches(images, missing, batch, workers, name):
-            kept.tokens[number] = found.cpu().numpy()
-            kept.done[number] = True  # after its tokens, for whoever comes after a kill
+            kept.put(number, found)
         if missing:
             kept.tokens.flush()
             kept.done.flush()
@@ -68,6 +69,8 @@ class KeptFeatures(PatchFeatures):
         Raises:
             InputError: It does not fit onto the disk.
         """
+        if images not in self.opened and isinstance(images, Part):
+            self.opened[images] = self.kept(images.whole).part(images.numbers)
         if images not in self.opened:
             about = {
                 "backbone": self.fingerprint,
@@ -104,11 +107,27 @@ class Kept(Dataset[Tensor]):
                 reserve(own / "done.npy", shape[:1], np.dtype(bool))
                 with atomic_write(own / "about.json", "w") as file:
                     json.dump(about, file, indent=1)
+        self.numbers: Sequence[int] = range(shape[0])
         self.tokens: np.memmap = np.load(own / "tokens.npy", mmap_mode="r+")
         self.done: np.memmap = np.load(own / "done.npy", mmap_mode="r+")
 
+    def part(self, numbers: Sequence[int]) -> "Kept":
+        """Those of some of the images, which are counted anew."""
+        other = copy.copy(self)
+        other.numbers = numbers
+        return other
+
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(self.numbers)
+
+    def has(self, number: int) -> bool:
+        """Whether the features of an image are there."""
+        return bool(self.done[self.numbers[number]])
+
+    def put(self, number: int, found: Tensor) -> None:
+        """Keep the features of an image."""
+        self.tokens[self.numbers[number]] = found.cpu().numpy()
+        self.done[self.numbers[number]] = True  # after them, for whoever comes after a kill
 
     def __getitem__(self, number: int) -> Tensor:
         """(N, D), in the kept precision.
@@ -116,12 +135,12 @@ class Kept(Dataset[Tensor]):
         Raises:
             InputError: They were never computed, or in another folder.
         """
-        if not self.done[number]:
+        if not self.has(number):
             raise InputError(
                 f"{self.folder} lacks the features of image {number}; give all processes one --keep"
                 " folder, on a disk of one machine"
             )
-        return torch.from_numpy(np.array(self.tokens[number]))
+        return torch.from_numpy(np.array(self.tokens[self.numbers[number]]))
 
 
 def stamp(path: Path) -> str:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from selfpatch.backbones.file import save_backbone
 from selfpatch.backbones.loading import load_backbone, random_backbone
-from selfpatch.data.segmented import SegmentedImages, folder
+from selfpatch.data.segmented import Part, SegmentedImages, folder
 from selfpatch.errors import InputError
 from selfpatch.probes.features import PatchFeatures
 from selfpatch.probes.tokens import KeptFeatures
@@ -130,3 +130,18 @@ def test_features_that_another_folder_has_are_not_taken_for_zeros(scenes, backbo
     assert items[2].any()
     with pytest.raises(InputError, match="lacks the features of image 1; give all processes one"):
         items[1]
+
+
+def test_a_part_of_the_images_uses_what_is_kept_of_all(scenes, backbones, tmp_path, monkeypatch):
+    features, info = backbones[0]
+    kept = KeptFeatures(features, info.fingerprint, tmp_path)
+    whole = read(kept, scenes, [0, 1, 3, 4])
+    part = Part(scenes, [1, 2, 4])
+    monkeypatch.setattr(PatchFeatures, "__call__", None)  # cannot compute
+    found = read(kept, part, [0, 2])
+    assert found[0].equal(whole[1])
+    assert found[2].equal(whole[4])
+    assert kept.items(part)[2].equal(whole[4])
+    monkeypatch.undo()
+    assert read(kept, part, [1])[1].equal(read(kept, scenes, [2])[2])
+    assert len(list(tmp_path.glob("*/about.json"))) == 1

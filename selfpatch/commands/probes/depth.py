@@ -16,6 +16,9 @@ from pathlib import Path
 from selfpatch.commands.parser import positive
 from selfpatch.commands.probes.outcome import Outcome
 
+STEPS, BANK = 2000, 1_024_000
+"""Of the linear and of the in-context read-out."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
@@ -24,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--readout", choices=["linear", "in-context"], default="linear", help="what tells depths"
     )
     parser.add_argument("--size", type=positive, default=480, help="side of the images, in pixels")
-    parser.add_argument("--steps", type=positive, default=2000, help="of the linear read-out")
+    parser.add_argument("--steps", type=positive, help=f"of the linear read-out; {STEPS:,}")
     parser.add_argument(
-        "--bank", type=positive, default=1_024_000, help="patches of the in-context read-out"
+        "--bank", type=positive, help=f"patches of the in-context read-out; {BANK:,}"
     )
 
 
@@ -36,10 +39,14 @@ def measure(args: argparse.Namespace) -> Outcome:
     from selfpatch.commands.probes.loading import patch_features, reading_of
     from selfpatch.data.depth import nyu
     from selfpatch.data.labelled import check_apart
+    from selfpatch.errors import InputError
     from selfpatch.probes.depth import depth_bank, in_context_depth, linear_depth
     from selfpatch.probes.linear import Training
     from selfpatch.results.file import described_data
 
+    unused = "bank" if args.readout == "linear" else "steps"
+    if getattr(args, unused) is not None:
+        raise InputError(f"--{unused} is not for --readout {args.readout}; leave it out")
     training, test = nyu(args.nyu, "train"), nyu(args.nyu, "test")
     check_apart(training.files, test.files)
     features, info = patch_features(args)
@@ -52,11 +59,11 @@ def measure(args: argparse.Namespace) -> Outcome:
     }
     found: dict[str, float] = {}
     if args.readout == "linear":
-        how = Training(steps=args.steps, seed=args.seed)
+        how = Training(steps=args.steps or STEPS, seed=args.seed)
         metrics, found["lr"] = linear_depth(features, training, test, how, **loading)
-        settings["steps"] = args.steps
+        settings["steps"] = how.steps
     else:
-        bank = depth_bank(features, training, args.bank, args.seed, **loading)
+        bank = depth_bank(features, training, args.bank or BANK, args.seed, **loading)
         say_time(bank, features.grid**2, len(test))
         metrics = in_context_depth(features, bank, test, **loading)
         settings["bank"] = len(bank.features)

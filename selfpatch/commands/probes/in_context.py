@@ -34,6 +34,7 @@ def measure(args: argparse.Namespace) -> Outcome:
     from selfpatch.commands.probes.loading import patch_features, reading_of
     from selfpatch.probes.bank import build_bank
     from selfpatch.probes.confusion import segmentation_metrics
+    from selfpatch.probes.in_context import NEIGHBOURS, TEMPERATURE
     from selfpatch.probes.segment import segment
 
     training, validation, name = data_of(args)
@@ -42,7 +43,13 @@ def measure(args: argparse.Namespace) -> Outcome:
     bank = build_bank(features, training, args.bank, args.seed, **loading)
     say_time(bank, features.grid**2, len(validation))
     metrics = segmentation_metrics(segment(features, bank, validation, **loading))
-    settings = {**reading_of(args), **settings_of(training), "bank": len(bank.features)}
+    settings = {
+        **reading_of(args),
+        **settings_of(training),
+        "bank": len(bank.features),
+        "neighbours": NEIGHBOURS,
+        "temperature": TEMPERATURE,
+    }
     task = f"{name}-in-context-{args.size}"
     return Outcome(task, metrics, info, folder_of(args), validation.names(), settings)
 

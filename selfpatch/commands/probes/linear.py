@@ -10,6 +10,7 @@ with images/{training,validation} and labels/{training,validation}.
 """
 
 import argparse
+from dataclasses import asdict
 
 from selfpatch.commands.parser import positive
 from selfpatch.commands.probes.data import add_data, data_of, folder_of, settings_of
@@ -34,7 +35,8 @@ def measure(args: argparse.Namespace) -> Outcome:
     metrics, rate = linear_segmentation(
         features, training, validation, how, args.batch, args.workers
     )
-    settings = {**reading_of(args), **settings_of(training), "steps": args.steps}
+    constants = {name: value for name, value in asdict(how).items() if name != "seed"}
+    settings = {**reading_of(args), **settings_of(training), **constants}
     task = f"{name}-linear-{args.size}"
     found = {"lr": rate}
     return Outcome(task, metrics, info, folder_of(args), validation.names(), settings, found)
