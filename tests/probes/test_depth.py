@@ -180,11 +180,14 @@ def test_neighbours_without_depth_say_nothing(tmp_path):
     assert in_context_depth(Angles(), bank, nyu(root, "test"))["RMSE-cm"] < 0.1
 
 
-@pytest.mark.parametrize("readout", ["linear", "in-context"])
+READOUTS = {"linear": ["--steps", "6"], "in-context": ["--bank", "120"]}
+
+
+@pytest.mark.parametrize("readout", READOUTS)
 def test_the_command_writes_a_result(root, backbone, tmp_path, capsys, readout):
     out = tmp_path / "result.json"
     main(["probe", "depth", "--weights", str(backbone), "--nyu", str(root), "--readout", readout,
-          "--size", "64", "--steps", "2", "--bank", "60", "--workers", "0", "--device", "cpu",
+          "--size", "64", *READOUTS[readout], "--workers", "0", "--device", "cpu",
           "--json", "--out", str(out)])  # fmt: skip
     printed = json.loads(capsys.readouterr().out)
     assert printed["task"] == f"nyu-depth-{readout}-64"
@@ -194,11 +197,19 @@ def test_the_command_writes_a_result(root, backbone, tmp_path, capsys, readout):
     assert result["settings"]["training images"] == 6
 
 
+def test_an_option_of_the_other_read_out_is_refused(root, backbone, capsys):
+    line = ["probe", "depth", "--weights", str(backbone), "--nyu", str(root), "--readout"]
+    for readout, unused in (("linear", "bank"), ("in-context", "steps")):
+        with pytest.raises(SystemExit):
+            main([*line, readout, f"--{unused}", "5"])
+        assert f"--{unused} is not for --readout {readout}" in capsys.readouterr().err
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("readout", ["linear", "in-context"])
+@pytest.mark.parametrize("readout", READOUTS)
 def test_two_processes_measure_what_one_does(root, backbone, programs, readout):
     line = ["-m", "selfpatch", "probe", "depth", "--weights", str(backbone), "--nyu", str(root),
-            "--readout", readout, "--size", "64", "--steps", "6", "--bank", "120",
+            "--readout", readout, "--size", "64", *READOUTS[readout],
             "--workers", "0", "--json"]  # fmt: skip
     (alone,) = processes_of(programs, 1, line)
     first, other = processes_of(programs, 2, [*line, "--launcher", "pytorch"])
