@@ -53,7 +53,9 @@ class KeptFeatures(PatchFeatures):
     ) -> Iterator[tuple[int, Tensor]]:
         """The features (N, D) of each of these images, with its number."""
         kept = self.kept(images)
-        missing = [number for number in numbers if not kept.has(number)]
+        # Whole batches, so that rounding is that of a run that was never stopped.
+        parts = [numbers[first : first + batch] for first in range(0, len(numbers), batch)]
+        missing = [number for part in parts if not all(map(kept.has, part)) for number in part]
         computed = PatchFeatures(self.trunk, self.device, self.size, self.layer, self.half)
         for number, found in computed.batches(images, missing, batch, workers, name):
             kept.put(number, found)

@@ -80,6 +80,10 @@ def test_after_a_stop_the_rest_alone_is_computed(scenes, backbones, tmp_path, mo
     seen.clear()
     found = read(kept, scenes)
     assert seen == [1]
+    kept.kept(scenes).done[2] = False  # as if killed within the second batch
+    seen.clear()
+    assert read(kept, scenes)[2].equal(whole[2])
+    assert seen == [2]  # both of its images, for the same rounding
     for number, own in whole.items():
         torch.testing.assert_close(found[number], own)
 
