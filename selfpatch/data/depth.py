@@ -133,4 +133,7 @@ def listed_pairs(root: Path, listed: Path) -> list[Pair]:
             pairs.append(Pair(*(root / part.lstrip("/") for part in parts[:2])))
     if not pairs:
         raise InputError(f"{listed} lists no image; fetch it again")
+    for path in (path for pair in pairs for path in pair):
+        if not path.is_file():
+            raise InputError(f"{listed} lists {path}, which does not exist; fetch it")
     return pairs

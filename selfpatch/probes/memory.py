@@ -10,10 +10,15 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_memory(device: str) -> int:
-    """Bytes that can still be had on a device, on a CPU as far as a container or job may have."""
+    """Bytes that can still be had on a device.
+
+    On a CPU no more than a container or job may have, and the share of one of the processes that
+    were started together on this machine.
+    """
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return min([of_machine(), *of_cgroups(Path("/proc/self/cgroup"), CGROUPS)])
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return min([of_machine(), *of_cgroups(Path("/proc/self/cgroup"), CGROUPS)]) // together
 
 
 def of_machine() -> int:

@@ -110,8 +110,11 @@ class Kept(Dataset[Tensor]):
                 with atomic_write(own / "about.json", "w") as file:
                     json.dump(about, file, indent=1)
         self.numbers: Sequence[int] = range(shape[0])
-        self.tokens: np.memmap = np.load(own / "tokens.npy", mmap_mode="r+")
-        self.done: np.memmap = np.load(own / "done.npy", mmap_mode="r+")
+        try:
+            self.tokens: np.memmap = np.load(own / "tokens.npy", mmap_mode="r+")
+            self.done: np.memmap = np.load(own / "done.npy", mmap_mode="r+")
+        except (OSError, ValueError) as error:
+            raise InputError(f"{own} is damaged ({error}); delete it") from None
 
     def part(self, numbers: Sequence[int]) -> "Kept":
         """Those of some of the images, which are counted anew."""

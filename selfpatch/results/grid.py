@@ -13,8 +13,8 @@ LONGEST_LABEL = 36
 
 OF_MEASURED = (
     "In percent, unless a column names a unit: the mean of n seeds ± their sample standard"
-    " deviation. Below it what was gained, with the 95 % confidence interval of Student's t: over"
-    " pairs of equal seeds, or Welch's."
+    " deviation. Below it the difference to the baseline, with the 95 % confidence interval of"
+    " Student's t: over pairs of equal seeds, or Welch's. ↓: less is better."
 )
 SEVERAL = (
     "Several results of one backbone, whose deviation and intervals know nothing of pretraining"

@@ -16,3 +16,9 @@ def test_a_limit_around_a_process_counts(tmp_path):
         (tmp_path / folder / "memory.stat").write_text("anon 500\ninactive_file 150\n")
     assert list(of_cgroups(tmp_path / "own", tmp_path)) == [1000 - 700 + 150]
     assert list(of_cgroups(tmp_path / "missing", tmp_path)) == []
+
+
+def test_processes_on_one_machine_share_its_memory(monkeypatch):
+    alone = available_memory("cpu")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert available_memory("cpu") < alone / 4

@@ -149,3 +149,12 @@ def test_a_part_of_the_images_uses_what_is_kept_of_all(scenes, backbones, tmp_pa
     monkeypatch.undo()
     assert read(kept, part, [1])[1].equal(read(kept, scenes, [2])[2])
     assert len(list(tmp_path.glob("*/about.json"))) == 1
+
+
+def test_a_damaged_folder_is_named(scenes, backbones, tmp_path):
+    features, info = backbones[0]
+    read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
+    (own,) = tmp_path.glob("*")
+    (own / "tokens.npy").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=f"{own.name} is damaged .*; delete it"):
+        read(KeptFeatures(features, info.fingerprint, tmp_path), scenes)
