@@ -14,7 +14,7 @@ LONGEST_LABEL = 36
 OF_MEASURED = (
     "In percent, unless a column names a unit: the mean of n seeds ± their sample standard"
     " deviation. Below it the difference to the baseline, with the 95 % confidence interval of"
-    " Student's t: over pairs of equal seeds, or Welch's. ↓: less is better."
+    " Student's t: over pairs of equal seeds, or Welch's."
 )
 SEVERAL = (
     "Several results of one backbone, whose deviation and intervals know nothing of pretraining"
