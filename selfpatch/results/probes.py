@@ -40,6 +40,12 @@ DATA_SETS = {
 """Data set in a task's name -> its own name; others are called as their folders are."""
 
 
+def data_set_in(name: str) -> str:
+    """The key of :data:`DATA_SETS` that a name begins with, such as ``voc`` in ``voc-aug``."""
+    found = (known for known in DATA_SETS if re.match(rf"{known}(?![a-z])", name))
+    return max(found, key=len, default="")
+
+
 class ProbeTask(NamedTuple):
     """What a probe's task is called after.
 
@@ -58,8 +64,7 @@ class ProbeTask(NamedTuple):
     @property
     def title(self) -> str:
         """Its name as people read it."""
-        names = (n for n in DATA_SETS if re.match(rf"{n}(?![a-z])", self.data))
-        known = max(names, key=len, default="")
+        known = data_set_in(self.data)
         data = DATA_SETS.get(known, "") + self.data.removeprefix(known)
         how = f" ({self.how})" if self.how else ""
         size = f", {self.size} pixels" if self.size else ""

@@ -136,3 +136,10 @@ def test_the_name_of_voc_says_which_images_it_learned_from(aug, name, tmp_path):
         (lists / "trainaug.txt").write_text("a\nb\n")
     training, _, found = data_of(given("--voc", tmp_path))
     assert (found, len(training)) == (name, 1 + aug)
+
+
+@pytest.mark.parametrize(("own", "name"), [("voc", "own-voc"), ("vocals", "vocals")])
+def test_a_folder_of_ones_own_is_not_taken_for_a_data_set(scenes, tmp_path, own, name):
+    shutil.copytree(scenes / "images", tmp_path / own / "images")
+    shutil.copytree(scenes / "labels", tmp_path / own / "labels")
+    assert data_of(given("--data", tmp_path / own, "--classes", 3))[2] == name

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from selfpatch.commands.parser import positive
 from selfpatch.errors import InputError
+from selfpatch.results.probes import data_set_in
 
 if TYPE_CHECKING:
     from selfpatch.data.segmented import SegmentedImages
@@ -98,7 +99,9 @@ def reader_of(args: argparse.Namespace) -> tuple[Callable[[str], "SegmentedImage
     if args.data:
         if args.classes is None:
             raise InputError("--data has any number of classes; say how many with --classes N")
-        return lambda split: segmented.folder(root, split, args.classes), root.resolve().name
+        name = root.resolve().name
+        name = f"own-{name}" if data_set_in(name) else name  # no table may take it for that
+        return lambda split: segmented.folder(root, split, args.classes), name
     if args.coco_stuff:
         count = args.classes or 15
         name = "coco-stuff" if count == 15 else f"coco-stuff{count}"
