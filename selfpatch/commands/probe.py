@@ -132,4 +132,5 @@ def write(args: argparse.Namespace, outcome: "Outcome", seconds: float) -> None:
         hours=seconds / 3600,
         seed=args.seed if args.probe in DRAWING else None,
         settings=outcome.settings,
+        found=outcome.found,
     )

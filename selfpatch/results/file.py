@@ -45,6 +45,8 @@ class Result:
         hours: Wall-clock time of the run.
         seed: Seed of the task's own run; null where the task draws nothing, or nobody knows.
         settings: Whatever else changes the number, by dotted name, of training and of test.
+        found: What came out beside the metrics, such as the learning rate that was chosen; results
+            that differ in it are compared.
         device: Name of the processor or GPU.
         versions: Package -> version, see :func:`selfpatch.results.versions.installed_versions`.
         created: ISO time, UTC.
@@ -58,6 +60,7 @@ class Result:
     hours: float
     seed: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, Any] = field(default_factory=dict)
     device: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     created: str = ""
@@ -98,6 +101,7 @@ def write_result(
     hours: float,
     seed: int | None = None,
     settings: dict[str, Any] | None = None,
+    found: dict[str, Any] | None = None,
 ) -> Result:
     """Write one results file atomically, with versions and device filled in."""
     result = Result(
@@ -109,6 +113,7 @@ def write_result(
         hours=hours,
         seed=seed,
         settings=flat(settings or {}),
+        found=found or {},
         device=device_name(),
         versions=installed_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),

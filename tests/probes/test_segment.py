@@ -144,6 +144,7 @@ def test_the_command_trains_linear_classifiers(scenes, backbone, tmp_path, capsy
     assert written["metrics"]["mIoU"] == printed["mIoU"] > 40
     assert written["settings"]["steps"] == 30
     assert printed["lr"] in RATES
+    assert written["found"]["lr"] == printed["lr"]
     assert "lr" not in written["settings"]  # backbones of other rates are compared
 
 

@@ -19,7 +19,8 @@ class Outcome:
         folder: Where the data lies that was tested on.
         tested: Names of what was tested on.
         settings: Whatever else changes the numbers, the same for all backbones that are compared.
-        found: What came out beside the metrics, such as the learning rate that was chosen.
+        found: What came out beside the metrics, such as the learning rate that was chosen; stands
+            in results, and is not compared.
         unit: What ``tested`` are.
     """
 
