@@ -110,7 +110,9 @@ def tell(outcome: "Outcome", seconds: float, as_json: bool) -> None:
     known = {name: value for name, value in outcome.metrics.items() if value is not None}
     scores = ", ".join(f"{name} {value:.2f}" for name, value in known.items())
     found = ", ".join(
-        f"{name} {value}" for name, value in outcome.found.items() if not isinstance(value, dict)
+        f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in outcome.found.items()
+        if value is not None and not isinstance(value, dict)
     )
     print(
         f"{info.method} {info.fingerprint[:12]}, {outcome.task}: {scores or 'nothing is labelled'}"

@@ -12,7 +12,7 @@ deviation of the mIoU over `--seeds` runs (docs/probes/overclustering.md). Featu
 
 import argparse
 import statistics
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfpatch.commands.parser import positive
 from selfpatch.commands.probes.data import add_data, folder_of, reader_of
@@ -45,7 +45,8 @@ def measure(args: argparse.Namespace) -> Outcome:
     scores = overclustering(features, validation, numbers, seeds, args.batch, args.workers)
     settings = {**reading_of(args), "classes": classes, "seeds": args.seeds}
     task = f"{name}-overclustering-{args.size}"
-    return Outcome(task, metrics_of(scores), info, folder_of(args), validation.names(), settings)
+    metrics, found = summarised(scores)
+    return Outcome(task, metrics, info, folder_of(args), validation.names(), settings, found)
 
 
 def validation_of(args: argparse.Namespace) -> tuple["SegmentedImages", str]:
@@ -66,11 +67,14 @@ def validation_of(args: argparse.Namespace) -> tuple["SegmentedImages", str]:
     return validation, "voc" if args.voc else name  # VOC's says what training images there are
 
 
-def metrics_of(scores: dict[int, list[float | None]]) -> dict[str, float | None]:
-    """``mIoU-K``, the mean over seeds, and ``mIoU-K-std``, their deviation."""
+def summarised(
+    scores: dict[int, list[float | None]],
+) -> tuple[dict[str, float | None], dict[str, Any]]:
+    """``mIoU-K``, the mean over runs, and ``mIoU-K-std``, their deviation, which none compares."""
     metrics: dict[str, float | None] = {}
+    found: dict[str, Any] = {}
     for count, values in scores.items():
         known = [value for value in values if value is not None]
         metrics[f"mIoU-{count}"] = statistics.fmean(known) if known else None
-        metrics[f"mIoU-{count}-std"] = statistics.stdev(known) if len(known) > 1 else None
-    return metrics
+        found[f"mIoU-{count}-std"] = statistics.stdev(known) if len(known) > 1 else None
+    return metrics, found
