@@ -10,7 +10,8 @@ from typing import Any
 
 import safetensors
 
-from selfpatch.bench.jobs import Job, header_of
+from selfpatch.bench.jobs import Job
+from selfpatch.bench.key import header_of
 
 
 def key_now(work_dir: Path, job: Job) -> str | None:

@@ -38,24 +38,30 @@ def check_voc(root: Path) -> Findings:
 
 def check_cityscapes(root: Path) -> Findings:
     """Cityscapes' images and fine annotations."""
-    parts = ("train", "val")
-    folders = [f"{kind}/{part}" for kind in ("leftImg8bit", "gtFine") for part in parts]
-    if missing := missing_folders(root, folders):
-        yield from missing
-        return
-    yield from split_of(cityscapes, root, "training", 2_975)
-    yield from split_of(cityscapes, root, "validation", 500)
+    folders = [f"{kind}/{part}" for kind in ("leftImg8bit", "gtFine") for part in ("train", "val")]
+    yield from both_splits(cityscapes, root, folders, 2_975, 500)
 
 
 def check_coco_stuff(root: Path) -> Findings:
     """COCO 2017's images and COCO-Stuff's maps of things and stuff."""
     parts = ("train2017", "val2017")
     folders = [f"{kind}{part}" for kind in ("", "stuffthingmaps_trainval2017/") for part in parts]
+    yield from both_splits(coco_stuff, root, folders, 118_287, 5_000)
+
+
+def both_splits(
+    read: Callable[[Path, str], SegmentedImages],
+    root: Path,
+    folders: list[str],
+    training: int,
+    validation: int,
+) -> Findings:
+    """What is wrong in the two splits of a data set, whose official sizes are given."""
     if missing := missing_folders(root, folders):
         yield from missing
         return
-    yield from split_of(coco_stuff, root, "training", 118_287)
-    yield from split_of(coco_stuff, root, "validation", 5_000)
+    yield from split_of(read, root, "training", training)
+    yield from split_of(read, root, "validation", validation)
 
 
 def missing_folders(root: Path, inner: list[str]) -> list[Finding]:

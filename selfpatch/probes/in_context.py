@@ -39,10 +39,6 @@ class Shares(NamedTuple):
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def nbytes(self) -> int:
-        """Memory that they take."""
-        return sum(part.nbytes for part in self)
-
     def entries(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """How many classes each of these patches (N,) has, and where they stand, in this order."""
         first, end = self.starts[index], self.starts[index + 1]

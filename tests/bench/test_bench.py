@@ -14,7 +14,8 @@ import pytest
 from selfpatch.backbones.file import BackboneInfo, save_backbone
 from selfpatch.bench.finished import key_now
 from selfpatch.bench.job import gpus, note
-from selfpatch.bench.jobs import Batch, Job, assigned, content_of, jobs_of, read_batch, write_batch
+from selfpatch.bench.jobs import Batch, Job, assigned, jobs_of, read_batch, write_batch
+from selfpatch.bench.key import content_of
 from selfpatch.bench.plan import Resources
 from selfpatch.bench.reading import read_plan
 from selfpatch.bench.run import (
